@@ -1,0 +1,1 @@
+"""assay: TFLite models on CPUs, compiled with Apache TVM, compared and explained."""

@@ -1,0 +1,1 @@
+"""From a model and a Config to a Build, with TVM."""

@@ -1,0 +1,1 @@
+"""Generators of TIR kernels, parametrised by instruction set and shape."""

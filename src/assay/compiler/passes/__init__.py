@@ -1,0 +1,1 @@
+"""One Relax pass a file."""

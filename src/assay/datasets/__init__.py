@@ -1,0 +1,1 @@
+"""Labelled data to evaluate models on."""

@@ -1,0 +1,1 @@
+"""The experiments: which, how they run, what they found."""

@@ -1,0 +1,85 @@
+"""Everything measured, as data: the shape of ``results.json`` (documented in docs/results.md).
+
+``report`` reads nothing else, so whatever a reader may ask for has to be in here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+SCHEMA_VERSION = 1
+
+Status = Literal["done", "skipped", "failed"]
+
+
+@dataclass(frozen=True)
+class Quality:
+    """How well the predictions match the labels.
+
+    ``confusion_matrix[t][p]`` counts examples of class t predicted as p. Classes without a single
+    example take no part in the three means. ``top5`` is None when there are at most 5 classes.
+    """
+
+    samples: int
+    accuracy: float
+    top5: float | None
+    mean_precision: float
+    mean_sensitivity: float
+    g_mean: float
+    confusion_matrix: list[list[int]]
+    predictions: list[int]
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Latency of single inferences in milliseconds; the first run is kept apart from the rest."""
+
+    first_ms: float
+    samples_ms: list[float]
+    mean_ms: float
+    std_ms: float
+    median_ms: float
+    p10_ms: float
+    p90_ms: float
+    p99_ms: float
+
+
+@dataclass(frozen=True)
+class ExperimentResult:
+    """All that is known of one experiment. ``fingerprint`` says which inputs it belongs to."""
+
+    name: str
+    title: str
+    status: Status
+    fingerprint: str
+    runtime: str
+    precision: str
+    reason: str | None = None
+    config: dict[str, Any] | None = None
+    resolved_target: str | None = None
+    model: dict[str, Any] | None = None
+    quality: Quality | None = None
+    timing: Timing | None = None
+    model_bytes: int | None = None
+    artifact_bytes: int | None = None
+    compile_s: float | None = None
+    log: str | None = None
+
+
+@dataclass(frozen=True)
+class Results:
+    """One lab run: the machine, the data set, and every experiment in the plan's order.
+
+    ``dataset`` holds name, samples, classes (names), labels (one class index a sample) and what
+    identifies the data; ``machine`` and ``versions`` say where the numbers come from.
+    """
+
+    created: str
+    command: str
+    machine: dict[str, Any]
+    versions: dict[str, str]
+    dataset: dict[str, Any]
+    threads: int
+    experiments: list[ExperimentResult] = field(default_factory=list)
+    schema: int = SCHEMA_VERSION

@@ -1,0 +1,1 @@
+"""Facts of a model file. Nothing here imports another room of assay, nor TVM."""

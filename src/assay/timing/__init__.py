@@ -1,0 +1,1 @@
+"""Facts about the machine, and times taken on it."""
