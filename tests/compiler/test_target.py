@@ -1,0 +1,74 @@
+import json
+
+import pytest
+
+from assay.compiler.target import resolve_target
+from assay.errors import TargetError
+
+
+@pytest.mark.parametrize(
+    ("text", "fields"),
+    [
+        ("llvm", {"kind": "llvm"}),
+        ("llvm -mcpu=core-avx2", {"kind": "llvm", "mcpu": "core-avx2"}),
+        (
+            "llvm -mtriple=aarch64-linux-gnu -mattr=+neon",
+            {"kind": "llvm", "mtriple": "aarch64-linux-gnu", "mattr": ["+neon"]},
+        ),
+        ('{"kind": "llvm", "mcpu": "alderlake"}', {"kind": "llvm", "mcpu": "alderlake"}),
+        ("llvm -num-cores=2", {"kind": "llvm", "num-cores": 2}),
+    ],
+)
+def test_old_and_new_forms_mean_the_same_fields(text, fields):
+    resolved = resolve_target(text)
+    assert json.loads(resolved.json()) == fields
+    assert resolved.tvm().kind.name == "llvm"
+
+
+@pytest.mark.parametrize(
+    ("text", "bits", "registers", "fma", "dot"),
+    [
+        ("llvm -mtriple=x86_64-linux-gnu", 128, 16, False, "none"),
+        ("llvm -mtriple=x86_64-linux-gnu -mcpu=core-avx2", 256, 16, True, "none"),
+        ("llvm -mtriple=x86_64-linux-gnu -mcpu=x86-64-v3", 256, 16, True, "none"),
+        ("llvm -mtriple=x86_64-linux-gnu -mcpu=alderlake", 256, 16, True, "avxvnni"),
+        ("llvm -mtriple=x86_64-linux-gnu -mcpu=skylake-avx512", 512, 32, True, "none"),
+        ("llvm -mtriple=x86_64-linux-gnu -mcpu=cascadelake", 512, 32, True, "vnni512"),
+        ("llvm -mtriple=aarch64-linux-gnu -mcpu=cortex-a72", 128, 32, True, "none"),
+        ("llvm -mtriple=aarch64-linux-gnu -mcpu=cortex-a76", 128, 32, True, "sdot"),
+    ],
+)
+def test_isa_follows_from_the_target(text, bits, registers, fma, dot):
+    isa = resolve_target(text).isa
+    assert (isa.vector_bits, isa.registers, isa.fma, isa.dot) == (bits, registers, fma, dot)
+
+
+def test_native_names_a_cpu():
+    assert json.loads(resolve_target("native").json())["mcpu"]
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("llvm -mcpu=core-avx3", "core-avx2"),
+        ("llvm -mtriple=foo-linux", "foo"),
+        ("llvm -mattr=+zzz", "zzz"),
+        ("llvm -mattr=avx2", "+name"),
+        ("llvm -mcpu", "-key=value"),
+        ("llvm -march=x", "march"),
+        ("cuda", "CPU"),
+        ("{", "JSON"),
+        ('{"mcpu": "znver4"}', "kind"),
+        ('{"kind": "llvm", "mattr": "+avx2"}', "list"),
+        ('["llvm"]', "kind"),
+        ("", "llvm"),
+        ("llvm -num-cores=two", "whole number"),
+    ],
+)
+def test_a_bad_target_is_one_sentence_that_names_it(text, word):
+    with pytest.raises(TargetError) as caught:
+        resolve_target(text)
+    message = str(caught.value)
+    assert repr(text) in message
+    assert word in message
+    assert "\n" not in message
