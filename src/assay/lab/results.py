@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 SCHEMA_VERSION = 1
+NO_PREDICTION = -1
+"""Stands in ``Quality.predictions`` for a sample whose scores were all NaN."""
 
 Status = Literal["done", "skipped", "failed"]
 
@@ -17,8 +19,9 @@ Status = Literal["done", "skipped", "failed"]
 class Quality:
     """How well the predictions match the labels.
 
-    ``confusion_matrix[t][p]`` counts examples of class t predicted as p. Classes without a single
-    example take no part in the three means. ``top5`` is None when there are at most 5 classes.
+    ``confusion_matrix[t][p]`` counts examples of class t predicted as p; one without a prediction
+    (``NO_PREDICTION``) is in no cell. Classes without a single example take no part in the three
+    means. ``top5`` is None when there are at most 5 classes.
     """
 
     samples: int
@@ -47,7 +50,10 @@ class Timing:
 
 @dataclass(frozen=True)
 class ExperimentResult:
-    """All that is known of one experiment. ``fingerprint`` says which inputs it belongs to."""
+    """All that is known of one experiment. ``fingerprint`` says which inputs it belongs to.
+
+    ``name`` is the prefix of the experiment's files: letters, digits and ``._+-`` only.
+    """
 
     name: str
     title: str
