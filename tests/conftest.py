@@ -1,0 +1,16 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder with the model zoo and the pets data set, which the repository does not hold."""
+    default = Path(__file__).resolve().parents[2] / "shared"
+    folder = Path(os.environ.get("ASSAY_SHARED", default))
+    if not (folder / "zoo").is_dir():
+        pytest.skip(f"no shared models at {folder}; set ASSAY_SHARED to their folder")
+    return folder
