@@ -1,0 +1,195 @@
+"""A small builder of TIR: one method per statement, so that a generator reads like its kernel.
+
+Kernels are written as syntax trees directly, without schedules. A Python loop unrolls; ``serial``
+and ``parallel`` emit loops. Every buffer is flat; offsets count elements. Scalars are vectors of
+one lane, so that the same generator code serves any vector width.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from math import prod
+from typing import Any
+
+from tvm import tirx
+from tvm.s_tir import SBlock, SBlockRealize
+from tvm.tirx import ForKind
+
+Expr = Any
+"""A TIR expression, or a Python int where an offset or extent is meant."""
+
+Buffer = Any
+"""A flat TIR buffer."""
+
+_ALIGNMENT = 64  # bytes: TVM allocates all tensors so; a cache line, and the widest vector
+
+
+class KernelBuilder:
+    """Collects statements, innermost block last, and wraps them up as a PrimFunc."""
+
+    def __init__(self) -> None:
+        self._blocks: list[list[Any]] = [[]]
+        self._parameters: list[Any] = []
+        self._names = 0
+
+    def parameter(self, name: str, shape: Sequence[int], dtype: str = "float32") -> Buffer:
+        """Add a parameter with the caller's own shape and return a flat view of it."""
+        buffer = tirx.decl_buffer(tuple(shape), dtype, name, data_alignment=_ALIGNMENT)
+        self._parameters.append(buffer)
+        flat = tirx.decl_buffer((prod(shape),), dtype, f"{name}_flat", data_alignment=_ALIGNMENT)
+        self._emit(tirx.DeclBuffer(flat, data=buffer.data))
+        return flat
+
+    def workspace(self, name: str, size: int, dtype: str = "float32") -> Buffer:
+        """Allocate ``size`` elements of memory that live for the rest of the current block."""
+        return self._allocate(name, size, dtype, "global")
+
+    def registers(self, rows: int, widths: Sequence[int], dtype: str = "float32") -> RegisterTile:
+        """Declare a tile of ``rows`` x ``len(widths)`` vectors; ``widths`` are lanes."""
+        slot = max(widths)
+        buffer = self._allocate("tile", rows * len(widths) * slot, dtype, "local")
+        return RegisterTile(self, buffer, rows, tuple(widths), slot)
+
+    def load(self, buffer: Buffer, offset: Expr, lanes: int = 1) -> Expr:
+        """Return the expression that loads ``lanes`` consecutive elements."""
+        return tirx.BufferLoad(buffer, [_span(offset, lanes)])
+
+    def store(self, buffer: Buffer, offset: Expr, value: Expr, lanes: int = 1) -> None:
+        """Store ``lanes`` consecutive elements."""
+        self._emit(tirx.BufferStore(buffer, value, [_span(offset, lanes)]))
+
+    def let(self, value: Expr) -> Expr:
+        """Name a value so that it is computed once; a Python int stays one."""
+        if isinstance(value, int):
+            return value
+        name = tirx.Var(self._fresh("t"), value.ty)
+        self._emit(tirx.Bind(name, value))
+        return name
+
+    @contextlib.contextmanager
+    def serial(self, extent: Expr) -> Iterator[Expr]:
+        """Loop ``extent`` times; yields the index, which is the int 0 if there is one turn only."""
+        with self._loop(extent, ForKind.SERIAL) as index:
+            yield index
+
+    @contextlib.contextmanager
+    def parallel(self, extent: int) -> Iterator[Expr]:
+        """Loop whose turns are dealt, in contiguous runs, to however many threads there are."""
+        with self._loop(extent, ForKind.PARALLEL) as index:
+            yield index
+
+    @contextlib.contextmanager
+    def when(self, condition: Expr) -> Iterator[None]:
+        """Run the block only if the condition holds; a Python bool decides at once."""
+        self._blocks.append([])
+        yield
+        body = self._blocks.pop()
+        if condition is True:
+            self._blocks[-1].extend(body)
+        elif condition is not False and body:
+            self._emit(tirx.IfThenElse(condition, _sequence(body), None))
+
+    def function(self, name: str) -> Any:
+        """Return the PrimFunc; the builder is spent after that."""
+        # Relax's RewriteDataflowReshape takes the outermost statement for a block without asking.
+        root = SBlock([], [], [], "root", _sequence(self._blocks.pop()))
+        function = tirx.PrimFunc(self._parameters, SBlockRealize([], True, root))
+        return function.with_attrs({"global_symbol": name, "tirx.noalias": True, "s_tir": True})
+
+    @contextlib.contextmanager
+    def _loop(self, extent: Expr, kind: ForKind) -> Iterator[Expr]:
+        if isinstance(extent, int) and extent == 1:
+            yield 0
+            return
+        index = tirx.Var(self._fresh("i"), "int32")
+        self._blocks.append([])
+        yield index
+        body = self._blocks.pop()
+        if body and not (isinstance(extent, int) and extent == 0):
+            zero = tirx.IntImm("int32", 0)
+            self._emit(tirx.For(index, zero, _index(extent), kind, _sequence(body), None, {}))
+
+    def _allocate(self, name: str, size: int, dtype: str, scope: str) -> Buffer:
+        buffer = tirx.decl_buffer((size,), dtype, name, scope=scope, data_alignment=_ALIGNMENT)
+        self._emit(tirx.AllocBuffer(buffer))
+        return buffer
+
+    def _emit(self, statement: Any) -> None:
+        self._blocks[-1].append(statement)
+
+    def _fresh(self, prefix: str) -> str:
+        self._names += 1
+        return f"{prefix}{self._names}"
+
+
+class RegisterTile:
+    """Vectors that LLVM keeps in registers: memory of its own, at offsets all known here."""
+
+    def __init__(
+        self, builder: KernelBuilder, buffer: Buffer, rows: int, widths: tuple[int, ...], slot: int
+    ) -> None:
+        self.rows = rows
+        self.widths = widths
+        self._builder = builder
+        self._buffer = buffer
+        self._slot = slot
+
+    def get(self, row: int, column: int) -> Expr:
+        """Return vector ``column`` of a row."""
+        return self._builder.load(self._buffer, self._offset(row, column), self.widths[column])
+
+    def put(self, row: int, column: int, value: Expr) -> None:
+        """Replace vector ``column`` of a row."""
+        offset = self._offset(row, column)
+        self._builder.store(self._buffer, offset, value, self.widths[column])
+
+    def add_product(self, row: int, column: int, left: Expr, right: Expr) -> None:
+        """Add ``left * right``: LLVM contracts it to one fused multiply-add where there is one."""
+        self.put(row, column, self.get(row, column) + left * right)
+
+    def _offset(self, row: int, column: int) -> int:
+        return (row * len(self.widths) + column) * self._slot
+
+
+def broadcast(value: Expr, lanes: int) -> Expr:
+    """Repeat a scalar in every lane."""
+    return value if lanes == 1 else tirx.Broadcast(value, lanes)
+
+
+def constant(value: float, lanes: int = 1, dtype: str = "float32") -> Expr:
+    """Return a constant, in every lane."""
+    scalar = tirx.IntImm(dtype, int(value)) if "int" in dtype else tirx.FloatImm(dtype, value)
+    return broadcast(scalar, lanes)
+
+
+def minimum(left: Expr, right: Expr) -> Expr:
+    """Return the smaller of two indices or vectors, at once if both are Python ints."""
+    both = isinstance(left, int) and isinstance(right, int)
+    return min(left, right) if both else tirx.min(left, right)
+
+
+def maximum(left: Expr, right: Expr) -> Expr:
+    """Return the larger of two indices or vectors, at once if both are Python ints."""
+    both = isinstance(left, int) and isinstance(right, int)
+    return max(left, right) if both else tirx.max(left, right)
+
+
+def within(value: Expr, low: int, high: int) -> Expr:
+    """Tell whether ``low <= value < high``, at once if ``value`` is a Python int."""
+    if isinstance(value, int):
+        return low <= value < high
+    return tirx.all(value >= low, value < high)
+
+
+def _index(value: Expr) -> Expr:
+    return tirx.IntImm("int32", value) if isinstance(value, int) else value
+
+
+def _span(offset: Expr, lanes: int) -> Expr:
+    start = _index(offset)
+    return start if lanes == 1 else tirx.Ramp(start, tirx.IntImm("int32", 1), lanes)
+
+
+def _sequence(statements: list[Any]) -> Any:
+    return statements[0] if len(statements) == 1 else tirx.SeqStmt(statements)

@@ -1,0 +1,79 @@
+"""Compiles a kernel, runs it between guard zones, and compares with a reference."""
+
+from functools import lru_cache
+
+import numpy as np
+import tvm
+
+from assay.compiler.target import resolve_target
+from assay.errors import TargetError
+
+GUARD = 64  # elements before and after each tensor: a multiple of TVM's alignment of 64 bytes
+
+SSE2 = "llvm -mtriple=x86_64-linux-gnu"
+AVX2 = f"{SSE2} -mcpu=core-avx2"
+ARM = "llvm -mtriple=aarch64-linux-gnu -mcpu=cortex-a72"
+
+
+def runnable_targets():
+    """The host's own target, and the two older x86 levels where the host has them."""
+    texts = ["native"]
+    host = resolve_target("native").isa
+    if host.arch == "x86_64":
+        texts.insert(0, SSE2)
+        if host.vector_bits >= 256:
+            texts.insert(1, AVX2)
+    return texts
+
+
+@lru_cache
+def target(text):
+    return resolve_target(text)
+
+
+def isa(text):
+    return target(text).isa
+
+
+def compile_kernel(function, text, name="kernel"):
+    executable = tvm.compile(tvm.IRModule({name: function}), target(text).tvm())
+    return getattr(executable, "mod", executable)
+
+
+def run(function, text, inputs, output_shape, name="kernel"):
+    """Run a kernel on float32 arrays; reads outside them give NaN, writes outside them fail."""
+    module = compile_kernel(function, text, name)
+    tensors = [_guarded(array.shape, array)[1] for array in inputs]
+    memory, output = _guarded(output_shape, np.nan)
+    module[name](*[tvm.runtime.from_dlpack(t) for t in (*tensors, output)])
+    memory = memory.copy()
+    result = output.copy()
+    assert np.isnan(memory[:GUARD]).all(), "written before the output"
+    assert np.isnan(memory[memory.size - GUARD :]).all(), "written after the output"
+    return result
+
+
+def _guarded(shape, fill):
+    size = int(np.prod(shape))
+    memory = np.full(size + 2 * GUARD + 16, np.nan, np.float32)
+    shift = -memory.ctypes.data % 64 // 4
+    memory = memory[shift : shift + size + 2 * GUARD]
+    tensor = memory[GUARD : GUARD + size].reshape(shape)
+    tensor[...] = fill
+    return memory, tensor
+
+
+def random(rng, *shape):
+    return rng.uniform(-1, 1, shape).astype(np.float32)
+
+
+def assert_close(actual, expected, depth, scale=1.0):
+    """Within what summing ``depth`` products of size about ``scale`` in float32 may lose."""
+    tolerance = 2.0**-23 * (depth + 16) * max(scale, 1.0)
+    np.testing.assert_allclose(actual, expected, rtol=4e-6, atol=tolerance)
+
+
+try:
+    TARGETS = runnable_targets()
+except TargetError:  # pragma: no cover - an LLVM that does not know its host
+    TARGETS = ["native"]
