@@ -1,0 +1,69 @@
+"""Float64 NumPy references, written from the definitions and unrelated to the kernels."""
+
+import numpy as np
+
+
+def conv2d(p, x, weights, gate=None):
+    """Convolution as ``problem.Conv2d`` defines it, without the epilogue."""
+    x = x.astype(np.float64)
+    weights = weights.astype(np.float64)
+    if gate is not None:
+        x = x * gate.astype(np.float64)
+    out = np.zeros(p.output_shape)
+    in_group, out_group = p.in_c // p.groups, p.out_c // p.groups
+    for y in range(p.out_h):
+        for i in range(p.kernel_h):
+            row = y * p.stride_h + i * p.dilation_h - p.pad_top
+            if not 0 <= row < p.in_h:
+                continue
+            for z in range(p.out_w):
+                for j in range(p.kernel_w):
+                    column = z * p.stride_w + j * p.dilation_w - p.pad_left
+                    if not 0 <= column < p.in_w:
+                        continue
+                    for g in range(p.groups):
+                        ins = slice(g * in_group, (g + 1) * in_group)
+                        outs = slice(g * out_group, (g + 1) * out_group)
+                        out[:, y, z, outs] += x[:, row, column, ins] @ weights[i, j, :, outs]
+    return out
+
+
+ACTIVATIONS = {
+    "relu": lambda v: np.maximum(v, 0),
+    "clip": np.clip,
+    "leaky_relu": lambda v, slope: np.where(v > 0, v, slope * v),
+    "elu": lambda v, scale: np.where(v > 0, v, scale * np.expm1(v)),
+    "hard_sigmoid": lambda v: np.clip(v + 3, 0, 6) / 6,
+    "hard_swish": lambda v: v * np.clip(v + 3, 0, 6) / 6,
+    "gelu_tanh": lambda v: v / 2 * (1 + np.tanh(np.sqrt(2 / np.pi) * (v + 0.044715 * v**3))),
+    "exp": np.exp,
+    "sigmoid": lambda v: 1 / (1 + np.exp(-v)),
+    "swish": lambda v: v / (1 + np.exp(-v)),
+    "tanh": np.tanh,
+    "negative": np.negative,
+    "abs": np.abs,
+    "square": np.square,
+    "sqrt": np.sqrt,
+}
+
+BINARY = {
+    "add": np.add,
+    "subtract": np.subtract,
+    "multiply": np.multiply,
+    "divide": np.divide,
+    "maximum": np.maximum,
+    "minimum": np.minimum,
+    "subtract_from": lambda left, right: right - left,
+    "divide_into": lambda left, right: right / left,
+}
+
+
+def epilogue(steps, value, operands):
+    operands = iter(operands)
+    for step in steps:
+        if step.op in ACTIVATIONS:
+            value = ACTIVATIONS[step.op](value, *step.constants)
+        else:
+            right = next(operands).astype(np.float64) if step.operand else step.constants[0]
+            value = BINARY[step.op](value, right)
+    return value
