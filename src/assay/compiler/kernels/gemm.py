@@ -1,0 +1,210 @@
+"""Matrix product with packed weights, the core of 1x1 convolutions and dense layers.
+
+Loops, outermost first: blocks of rows whose input stays in the second-level cache; column panels;
+register tiles of rows; depth. One step of depth loads a few vectors of weights and one input per
+row, and multiplies each by each. Threads share out either the row blocks or the panels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from assay.compiler.kernels.builder import (
+    Buffer,
+    Expr,
+    KernelBuilder,
+    broadcast,
+    minimum,
+    within,
+)
+from assay.compiler.kernels.epilogue import Epilogue, EpilogueWriter
+from assay.compiler.kernels.panels import PanelRun, packed_columns, panel_count, split_columns
+from assay.compiler.kernels.splits import EvenSplit, split_evenly
+from assay.compiler.kernels.tiles import choose_tile
+from assay.compiler.kernels.work import ACCEPTABLE_BALANCE, balance, task_count
+from assay.compiler.target import Isa
+
+
+@dataclass(frozen=True)
+class Strips:
+    """Where the rows of the left matrix are: strips of rows at equal distances (in elements)."""
+
+    batch: int
+    per_batch: int
+    length: int
+    row_step: int
+    strip_step: int
+    batch_step: int
+
+    @property
+    def count(self) -> int:
+        """Strips in all batch items."""
+        return self.batch * self.per_batch
+
+
+@dataclass(frozen=True)
+class Product:
+    """[rows, depth] x [depth, columns], rows as ``strips`` of a tensor of ``input_shape``."""
+
+    input_shape: tuple[int, ...]
+    output_shape: tuple[int, ...]
+    strips: Strips
+    columns: int
+    depth: int
+    gate_shape: tuple[int, ...] | None
+    epilogue: Epilogue
+
+    @property
+    def rows(self) -> int:
+        """Rows of the left matrix."""
+        return self.strips.count * self.strips.length
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A product cut up: column panels, row tiles of each strip, row tiles per block, threads."""
+
+    runs: tuple[PanelRun, ...]
+    tiles: EvenSplit
+    block_tiles: int
+    parallel_rows: bool
+    parallel_panels: bool
+
+    @property
+    def blocks(self) -> int:
+        """Blocks of row tiles per strip."""
+        return -(-self.tiles.tiles // self.block_tiles)
+
+
+def column_runs(isa: Isa, product: Product) -> tuple[PanelRun, ...]:
+    """Return the panels that the weights are packed in."""
+    tile = choose_tile(isa, product.strips.length, product.columns, product.depth)
+    return split_columns(product.columns, isa.lanes(), tile.vectors)
+
+
+def make_plan(isa: Isa, product: Product, parallel: int) -> Plan:
+    """Choose tiles, the blocking of rows and what the threads share out."""
+    strips, depth = product.strips, product.depth
+    tile = choose_tile(isa, strips.length, product.columns, depth)
+    runs = column_runs(isa, product)
+    tiles = split_evenly(strips.length, tile.rows)
+    tile_bytes = 4 * depth * tile.rows
+    weight_bytes = 4 * depth * packed_columns(runs)
+    block_tiles = 1
+    if weight_bytes > isa.l1_bytes // 2:
+        block_tiles = max(1, min(tiles.tiles, isa.l2_bytes // 2 // tile_bytes))
+
+    input_bytes = 4 * product.rows * depth
+    moved = input_bytes + weight_bytes + 4 * product.rows * product.columns
+    tasks = task_count(isa, parallel, 2 * product.rows * product.columns * depth, moved)
+    by_rows = balance(tiles.tiles * strips.count, tasks)
+    by_panels = balance(panel_count(runs), tasks)
+    favourite, other = (by_rows, by_panels) if input_bytes > weight_bytes else (by_panels, by_rows)
+    first_choice = favourite >= min(ACCEPTABLE_BALANCE, other)
+    rows_shared = first_choice == (input_bytes > weight_bytes)
+    if tasks > 1 and rows_shared and strips.count < tasks:
+        block_tiles = min(block_tiles, -(-tiles.tiles // tasks))
+    return Plan(runs, tiles, block_tiles, tasks > 1 and rows_shared, tasks > 1 and not rows_shared)
+
+
+def write_product(product: Product, isa: Isa, name: str, parallel: int) -> Any:
+    """Return the PrimFunc: input, packed weights, gate if any, epilogue operands, output."""
+    b = KernelBuilder()
+    plan = make_plan(isa, product, parallel)
+    source = b.parameter("input", product.input_shape)
+    weights = b.parameter("weights", (product.depth * packed_columns(plan.runs),))
+    gate = b.parameter("gate", product.gate_shape) if product.gate_shape else None
+    epilogue = EpilogueWriter(b, product.epilogue, product.output_shape)
+    output = b.parameter("output", product.output_shape)
+    writer = _ProductWriter(b, product, plan, source, weights, gate, epilogue, output)
+    writer.write()
+    return b.function(name)
+
+
+@dataclass(frozen=True)
+class _ProductWriter:
+    b: KernelBuilder
+    product: Product
+    plan: Plan
+    source: Buffer
+    weights: Buffer
+    gate: Buffer | None
+    epilogue: EpilogueWriter
+    output: Buffer
+
+    def write(self) -> None:
+        if not self.plan.parallel_panels:
+            self._row_blocks(self._all_panels)
+            return
+        with self.b.parallel(panel_count(self.plan.runs)) as panel:
+            for run in self.plan.runs:
+                with self.b.when(within(panel, run.first, run.first + run.count)):
+                    self._row_blocks(partial(self._block, run, panel - run.first))
+
+    def _row_blocks(self, body: Callable[[Expr, Expr], None]) -> None:
+        b, plan, strips = self.b, self.plan, self.product.strips
+        loop = b.parallel if plan.parallel_rows else b.serial
+        with loop(strips.count * plan.blocks) as unit:
+            strip = b.let(unit // plan.blocks)
+            first = b.let(unit % plan.blocks * plan.block_tiles)
+            body(strip, first)
+
+    def _all_panels(self, strip: Expr, first: Expr) -> None:
+        for run in self.plan.runs:
+            with self.b.serial(run.count) as panel:
+                self._block(run, panel, strip, first)
+
+    def _block(self, run: PanelRun, panel: Expr, strip: Expr, first: Expr) -> None:
+        b, plan, tiles = self.b, self.plan, self.plan.tiles
+        count: Expr = plan.block_tiles
+        if tiles.tiles % plan.block_tiles:
+            count = minimum(count, tiles.tiles - first)
+        with b.serial(count) as index:
+            tile = b.let(first + index)
+            large = tiles.large_tiles
+            with b.when(tile < large if large else False):
+                self._tile(run, panel, strip, tile * (tiles.small + 1), tiles.small + 1)
+            with b.when(tile >= large if large else True):
+                self._tile(run, panel, strip, tile * tiles.small + large, tiles.small)
+
+    def _tile(self, run: PanelRun, panel: Expr, strip: Expr, row: Expr, rows: int) -> None:
+        b, product, strips = self.b, self.product, self.product.strips
+        batch = b.let(strip // strips.per_batch)
+        inner = b.let(strip % strips.per_batch)
+        depth, width = product.depth, run.packed_columns
+        start = batch * strips.batch_step + inner * strips.strip_step + row * strips.row_step
+        start = b.let(start)
+        packed = b.let((run.packed + panel * width) * depth)
+        column = b.let(run.start + panel * width)
+        pixel = b.let(strip * strips.length + row)
+
+        tile = b.registers(rows, run.widths)
+        for q, (offset, lanes) in enumerate(run.vectors):
+            value = self.epilogue.start(column + offset, lanes)
+            for i in range(rows):
+                tile.put(i, q, value)
+        with b.serial(depth) as k:
+            right = self._weights(run, packed + k * width, batch * depth + k)
+            for i in range(rows):
+                left = b.let(b.load(self.source, start + k + i * strips.row_step))
+                for q, lanes in enumerate(run.widths):
+                    tile.add_product(i, q, broadcast(left, lanes), right[q])
+        for i in range(rows):
+            for q, (offset, lanes) in enumerate(run.vectors):
+                channel = column + offset
+                value = self.epilogue.finish(tile.get(i, q), pixel + i, batch, channel, lanes)
+                b.store(self.output, (pixel + i) * product.columns + channel, value, lanes)
+
+    def _weights(self, run: PanelRun, packed: Expr, gate: Expr) -> list[Expr]:
+        b = self.b
+        starts = run.packed_starts()
+        loads = [
+            b.load(self.weights, packed + s, n) for s, n in zip(starts, run.widths, strict=True)
+        ]
+        if self.gate is not None:
+            factor = b.let(b.load(self.gate, gate))
+            loads = [w * broadcast(factor, n) for w, n in zip(loads, run.widths, strict=True)]
+        return [b.let(load) for load in loads]

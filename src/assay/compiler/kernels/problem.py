@@ -1,0 +1,109 @@
+"""The linear problems that kernels solve: shapes and epilogue, hashable, without any tactics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import prod
+
+from assay.compiler.kernels.epilogue import Epilogue
+
+
+@dataclass(frozen=True)
+class Conv2d:
+    """A 2-D convolution, float32, activations NHWC.
+
+    Output pixel (y, x) sums over taps at input row ``y * stride_h + i * dilation_h - pad_top``, and
+    likewise for columns; taps outside the image are zero. Bottom and right padding follow from the
+    output's size. Weights are HWIO: [kernel_h, kernel_w, in_c / groups, out_c], the output channels
+    of a group side by side (a depthwise convolution has ``in_c`` groups). With ``input_gate`` the
+    input is multiplied by a factor per batch item and channel, [batch, 1, 1, in_c].
+
+    Kernel parameters, in order: input, packed weights, gate if any, epilogue operands, output.
+    """
+
+    batch: int
+    in_h: int
+    in_w: int
+    in_c: int
+    out_h: int
+    out_w: int
+    out_c: int
+    kernel_h: int
+    kernel_w: int
+    stride_h: int = 1
+    stride_w: int = 1
+    pad_top: int = 0
+    pad_left: int = 0
+    dilation_h: int = 1
+    dilation_w: int = 1
+    groups: int = 1
+    input_gate: bool = False
+    epilogue: Epilogue = field(default=Epilogue())
+
+    def __post_init__(self) -> None:
+        if self.in_c % self.groups or self.out_c % self.groups:
+            raise ValueError(f"{self.groups} groups divide neither or one of the channels: {self}")
+
+    @property
+    def input_shape(self) -> tuple[int, int, int, int]:
+        """Shape of the input, NHWC."""
+        return (self.batch, self.in_h, self.in_w, self.in_c)
+
+    @property
+    def output_shape(self) -> tuple[int, int, int, int]:
+        """Shape of the output, NHWC."""
+        return (self.batch, self.out_h, self.out_w, self.out_c)
+
+    @property
+    def gate_shape(self) -> tuple[int, int, int, int]:
+        """Shape of the input's gate."""
+        return (self.batch, 1, 1, self.in_c)
+
+    @property
+    def weights_shape(self) -> tuple[int, int, int, int]:
+        """Shape of the weights before packing, HWIO."""
+        return (self.kernel_h, self.kernel_w, self.in_c // self.groups, self.out_c)
+
+    @property
+    def flops(self) -> int:
+        """Two for each multiply-add, padding included."""
+        return 2 * prod(self.output_shape) * prod(self.weights_shape[:3])
+
+
+@dataclass(frozen=True)
+class Dense:
+    """A matrix product with constant weights: [..., in_features] x [in_features, out_features].
+
+    ``leading`` are the dimensions in front, which count as rows. Kernel parameters, in order:
+    input, packed weights, epilogue operands, output.
+    """
+
+    leading: tuple[int, ...]
+    in_features: int
+    out_features: int
+    epilogue: Epilogue = field(default=Epilogue())
+
+    @property
+    def rows(self) -> int:
+        """Rows of the product."""
+        return prod(self.leading)
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of the input."""
+        return (*self.leading, self.in_features)
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """Shape of the output."""
+        return (*self.leading, self.out_features)
+
+    @property
+    def weights_shape(self) -> tuple[int, int]:
+        """Shape of the weights before packing: [in_features, out_features]."""
+        return (self.in_features, self.out_features)
+
+    @property
+    def flops(self) -> int:
+        """Two for each multiply-add."""
+        return 2 * self.rows * self.in_features * self.out_features
