@@ -1,0 +1,17 @@
+"""Names of the files that a report consists of, all relative to its directory."""
+
+from __future__ import annotations
+
+LATENCY = "img/latency.png"
+ACCURACY_VS_LATENCY = "img/accuracy-vs-latency.png"
+SIZES = "img/sizes.png"
+
+
+def metrics_name(experiment: str) -> str:
+    """Return the name of an experiment's page."""
+    return f"{experiment}-metrics.md"
+
+
+def confusion_matrix_name(experiment: str) -> str:
+    """Return the name of an experiment's confusion matrix."""
+    return f"{experiment}-confusion-matrix.png"
