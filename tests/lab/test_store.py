@@ -205,6 +205,7 @@ def test_what_the_schema_forbids_is_refused(results, path, validator, change, wo
         (lambda d: d["experiments"][0].update(name=""), "cannot begin a file's name"),
         (lambda d: d["experiments"][0]["quality"].update(samples=4), "3 predictions for 4 samples"),
         (lambda d: d["experiments"][0]["quality"].update(confusion_matrix=[[1, 2]]), "not square"),
+        (lambda d: d["experiments"][0]["quality"].update(confusion_matrix=[]), "empty or not"),
         (
             lambda d: d["experiments"][0]["quality"].update(predictions=[0, 1, 2]),
             "not the index of a class",

@@ -155,8 +155,8 @@ def _check(results: Results) -> None:
 
 def _check_quality(quality: Quality, what: str) -> None:
     classes = len(quality.confusion_matrix)
-    if any(len(row) != classes for row in quality.confusion_matrix):
-        raise ValueError(f"{what}: the confusion matrix is not square")
+    if not classes or any(len(row) != classes for row in quality.confusion_matrix):
+        raise ValueError(f"{what}: the confusion matrix is empty or not square")
     if len(quality.predictions) != quality.samples:
         raise ValueError(
             f"{what}: {len(quality.predictions)} predictions for {quality.samples} samples"
