@@ -5,6 +5,10 @@ Written for TVM 0.27. Everything that would have to be revisited for another ver
 
 from __future__ import annotations
 
+import shutil
+from math import prod
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 
@@ -55,3 +59,84 @@ def has_feature(target: Any, feature: str) -> bool:
     from tvm.target import codegen
 
     return bool(codegen.target_has_features([feature], target))
+
+
+def default_pipeline(target: Any) -> Any:
+    """Return TVM's default Relax pipeline for the target, lowering included."""
+    from tvm import relax
+
+    return relax.get_default_pipeline(target)
+
+
+def lowering_passes(target: Any) -> list[Any]:
+    """Return the passes that take a module of kernels to what the virtual machine executes."""
+    from tvm.relax.backend.cpu_generic import pipeline
+
+    return [
+        *pipeline.library_dispatch_passes(target),
+        *pipeline.dataflow_lower_passes(target),
+        *pipeline.finalize_passes(target),
+    ]
+
+
+def op_calls(function: Any) -> list[Any]:
+    """Return the calls in a Relax function, in order; ``call.op`` is an Op or a GlobalVar."""
+    import tvm
+
+    values = (binding.value for block in function.body.blocks for binding in block.bindings)
+    return [value for value in values if isinstance(value, tvm.ir.Call)]
+
+
+def op_name(call: Any) -> str:
+    """Return the operator's name without the ``relax.`` prefix, '' for a call of a function."""
+    return str(getattr(call.op, "name", "")).removeprefix("relax.")
+
+
+def is_constant(expr: Any) -> bool:
+    """Tell whether an expression is a constant tensor; in 0.27 a GenericConst may be a dtype."""
+    import tvm
+
+    return isinstance(expr, tvm.ir.GenericConst) and isinstance(expr.value, tvm.runtime.Tensor)
+
+
+def static_shape(expr: Any) -> tuple[int, ...]:
+    """Return the shape of a tensor-typed expression; every dimension has to be static."""
+    return tuple(int(extent) for extent in expr.ty.shape)
+
+
+def with_host(target: Any, host: Any) -> Any:
+    """Return the target with another one for the code that calls its kernels."""
+    import tvm
+
+    return tvm.target.Target(target, host)
+
+
+def constant_bytes(mod: Any) -> int:
+    """Return the bytes of all constants that the module's functions hold."""
+    from tvm import DataType, relax
+
+    sizes: list[int] = []
+
+    def visit(expr: Any) -> None:
+        if is_constant(expr):
+            dtype = DataType(str(expr.ty.dtype))
+            sizes.append(prod(static_shape(expr)) * dtype.bits * dtype.lanes // 8)
+
+    for function in mod.functions.values():
+        if isinstance(function, relax.Function):
+            relax.analysis.post_order_visit(function, visit)
+    return sum(sizes)
+
+
+def load_library(path: str) -> Any:
+    """Load a shared library as a module, anew even if one was loaded from that path before.
+
+    The dynamic loader knows libraries by their path and would hand out the old code for a file
+    that was replaced; a link to the file does not help, a copy under a new name does.
+    """
+    import tvm
+
+    with TemporaryDirectory(prefix="assay-") as folder:
+        copy = Path(folder) / f"{Path(folder).name}.so"
+        shutil.copyfile(path, copy)
+        return tvm.runtime.load_module(str(copy))
