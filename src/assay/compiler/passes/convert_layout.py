@@ -1,0 +1,120 @@
+"""NHWC to NCHW: TVM's ConvertLayout, and what it lacks to leave no transpose inside the network.
+
+TVM 0.27 stops at operators that say nothing about layouts (clip, quantize, dequantize), and lets
+a per-channel constant of rank 1 pull its consumer back to the layout it came in: two transposes
+around nearly every convolution.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import tvm
+from tvm import relax
+from tvm.ir import Op, register_op_attr
+from tvm.relax.expr_functor import PyExprMutator, mutator
+
+from assay.compiler import tvm_api
+from assay.errors import ConfigError
+
+_CONVOLUTIONS = {
+    "conv2d": ("relax.nn.conv2d", ["NCHW", "OIHW"]),
+    "conv2d_transpose": ("relax.nn.conv2d_transpose", ["NCHW", "IOHW"]),
+}
+_CARRIERS = {
+    "clip": ("relax.clip",),
+    "quantize": ("relax.quantize",),
+    "dequantize": ("relax.dequantize",),
+    "leakyrelu": ("relax.nn.leakyrelu",),
+    # Relay's name for a convolution on quantized tensors; here it is spelled with these three.
+    "qnn.conv2d": ("relax.quantize", "relax.dequantize", "relax.clip"),
+}
+_BINARY = {"relax.add", "relax.subtract", "relax.multiply", "relax.divide"}
+_INFER = "FRelaxInferLayout"
+
+
+def convertible(ops: tuple[str, ...] | None) -> tuple[str, ...]:
+    """Check ``Config.convert_ops``; ``relax.`` and ``nn.`` may be left out, None means all.
+
+    ConfigError names the operators that take part in a conversion.
+    """
+    known = (*_CONVOLUTIONS, *_CARRIERS)
+    if ops is None:
+        return known
+    names = tuple(op.removeprefix("relax.").removeprefix("nn.") for op in ops)
+    for op, name in zip(ops, names, strict=True):
+        if name not in known:
+            raise ConfigError(
+                f"convert-ops: {op!r} takes no part in a layout conversion, only {', '.join(known)}"
+            )
+    return names
+
+
+def convert_layout(ops: tuple[str, ...] | None, propagate: bool) -> Any:
+    """Return the module pass that converts the named convolutions to NCHW.
+
+    ``propagate`` also lets the layout pass through the named element-wise operators and through
+    per-channel constants; without it the conversion is TVM's own. ConfigError on unknown names.
+    """
+    names = convertible(ops)
+    desired = dict(_CONVOLUTIONS[name] for name in names if name in _CONVOLUTIONS)
+    carriers = {op for name in names for op in _CARRIERS.get(name, ())} if propagate else set()
+
+    @tvm.transform.module_pass(opt_level=0, name="ConvertLayoutNCHW")
+    def run(mod: Any, _context: Any) -> Any:
+        if propagate:
+            mod = _widen_constants(mod)
+        with _layout_passes_through(carriers):
+            mod = relax.transform.ConvertLayout(desired)(mod)
+        return relax.transform.CanonicalizeBindings()(mod)
+
+    return run
+
+
+@contextmanager
+def _layout_passes_through(ops: set[str]) -> Iterator[None]:
+    """For the time of the block, treat the operators as element-wise for layout inference.
+
+    relax.nn.relu's own inference function serves: one tensor in, one out, axes untouched. The
+    other operands (limits, scale, zero point) have to be scalars, as per-tensor ones are.
+    """
+    infer = Op.get("relax.nn.relu").get_attr(_INFER)
+    added = [op for op in sorted(ops) if Op.get(op).get_attr(_INFER) is None]
+    for op in added:
+        register_op_attr(op, _INFER, infer)
+    try:
+        yield
+    finally:
+        for op in added:
+            Op.get(op).reset_attr(_INFER)
+
+
+def _widen_constants(mod: Any) -> Any:
+    """Give constants next to a 4-D operand four dimensions: layout inference follows the lower."""
+    widener = _Widener(mod)
+    for var, function in mod.functions_items():
+        if isinstance(function, relax.Function):
+            widener.builder_.update_func(var, widener.visit_expr(function))
+    return widener.builder_.get()
+
+
+@mutator
+class _Widener(PyExprMutator):
+    def visit_call_(self, call: Any) -> Any:
+        call = self.visit_expr_post_order(call)
+        if getattr(call.op, "name", None) not in _BINARY:
+            return call
+        rank = max(len(arg.ty.shape) for arg in call.args)
+        if rank != 4:
+            return call
+        return relax.Call(call.op, [_widened(arg, rank) for arg in call.args], call.attrs)
+
+
+def _widened(arg: Any, rank: int) -> Any:
+    shape = tuple(int(extent) for extent in arg.ty.shape)
+    if not tvm_api.is_constant(arg) or len(shape) in (0, rank):
+        return arg
+    return relax.const(np.reshape(arg.value.numpy(), (1,) * (rank - len(shape)) + shape))
