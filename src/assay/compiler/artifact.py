@@ -1,0 +1,110 @@
+"""A compiled library on disk: ``model.so`` and, beside it, the manifest ``model.so.json``."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from assay.errors import ArtifactError
+from assay.files import replace_file
+from assay.model.spec import Quantization, TensorSpec
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a library is, what it was made of, and what a loader has to check.
+
+    ``inputs`` and ``outputs`` are the model's, in its order. ``resolved_target`` is TVM's JSON form
+    with ``native`` replaced. ``vector_bits`` is what the code needs of the CPU. Sizes in bytes.
+    """
+
+    model_name: str
+    model_sha256: str
+    model_bytes: int
+    config: dict[str, Any]
+    resolved_target: str
+    resolved_layout: str
+    vector_bits: int
+    versions: dict[str, str]
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    compile_s: float
+    weights_bytes: int
+    library_bytes: int = 0
+    library_sha256: str = ""
+    schema: int = SCHEMA_VERSION
+
+
+def manifest_path(library: Path) -> Path:
+    """Return where the manifest of a library lies."""
+    return library.with_name(library.name + ".json")
+
+
+def write_artifact(
+    library: Path, export: Callable[[Path], None], describe: Callable[[int, str], Manifest]
+) -> Manifest:
+    """Export to a temporary name, then put library and manifest in place, the manifest last.
+
+    A loader refuses a library whose hash is not the manifest's, so an interruption between the
+    two leaves either the old pair or a pair that is noticed. ArtifactError if the path cannot
+    be written.
+    """
+    try:
+        with replace_file(library) as temporary:
+            export(temporary)
+            data = temporary.read_bytes()
+            manifest = describe(len(data), hashlib.sha256(data).hexdigest())
+        with replace_file(manifest_path(library)) as temporary:
+            temporary.write_text(json.dumps(asdict(manifest), indent=2) + "\n")
+    except OSError as error:
+        raise ArtifactError(
+            f"{library}: cannot be written ({error.strerror}); give -o a path in a writable "
+            "directory"
+        ) from error
+    return manifest
+
+
+def read_artifact(library: Path) -> Manifest:
+    """Read and check the manifest of a library; ArtifactError says what does not fit."""
+    path = manifest_path(library)
+    if not library.is_file():
+        raise ArtifactError(f"{library}: no such compiled library; make it with assay compile")
+    try:
+        fields = json.loads(path.read_text())
+        schema = fields["schema"]
+    except FileNotFoundError as error:
+        raise ArtifactError(
+            f"{library}: its manifest {path.name} is missing; keep both files together"
+        ) from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ArtifactError(f"{path}: not a manifest of assay; compile the model again") from error
+    if schema != SCHEMA_VERSION:
+        raise ArtifactError(f"{path}: schema {schema} is not {SCHEMA_VERSION}; compile again")
+    manifest = _manifest(path, fields)
+    if hashlib.sha256(library.read_bytes()).hexdigest() != manifest.library_sha256:
+        raise ArtifactError(f"{library}: does not match its manifest; compile the model again")
+    return manifest
+
+
+def _manifest(path: Path, fields: dict[str, Any]) -> Manifest:
+    try:
+        for side in ("inputs", "outputs"):
+            fields[side] = tuple(_spec(spec) for spec in fields[side])
+        return Manifest(**fields)
+    except (KeyError, TypeError) as error:
+        raise ArtifactError(f"{path}: damaged; compile the model again") from error
+
+
+def _spec(fields: dict[str, Any]) -> TensorSpec:
+    quantization = fields["quantization"]
+    if quantization is not None:
+        quantization = Quantization(
+            tuple(quantization["scale"]), tuple(quantization["zero_point"]), quantization["axis"]
+        )
+    return TensorSpec(fields["name"], tuple(fields["shape"]), fields["dtype"], quantization)
