@@ -1,0 +1,134 @@
+"""compile(): from a model and a Config to a Build that can be saved or run."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import tvm
+from tvm import relax
+
+from assay.compiler import tvm_api
+from assay.compiler.artifact import Manifest, write_artifact
+from assay.compiler.config import Config
+from assay.compiler.findings import findings
+from assay.compiler.frontend.importer import import_model
+from assay.compiler.link import link_shared
+from assay.compiler.passes.convert_layout import convertible
+from assay.compiler.pipeline import GRAPH, KERNELS, Job, Step, steps, stock_passes
+from assay.compiler.target import ResolvedTarget, resolve_target
+from assay.errors import CompileError
+from assay.model.facts import Model
+from assay.model.spec import TensorSpec
+
+
+@dataclass(frozen=True)
+class Build:
+    """What came out of a compilation: the executable, its manifest, and the log.
+
+    ``log`` has a line for each pass and each finding about the build (docs/log.md).
+    """
+
+    manifest: Manifest
+    log: tuple[str, ...]
+    executable: Any
+
+    def save(self, path: str | Path) -> Manifest:
+        """Write library and manifest atomically; return the manifest with the library's hash.
+
+        No C compiler is needed. ArtifactError if the path cannot be written.
+        """
+        library = Path(path)
+
+        def export(temporary: Path) -> None:
+            self.executable.export_library(str(temporary), fcompile=link_shared)
+
+        def describe(size: int, digest: str) -> Manifest:
+            return replace(self.manifest, library_bytes=size, library_sha256=digest)
+
+        return write_artifact(library, export, describe)
+
+
+def compile_model(model: Model, config: Config) -> Build:
+    """Compile for the Config's target.
+
+    Raises TargetError and ConfigError before any work, UnsupportedOperatorError with every
+    operator that cannot be imported, and CompileError if TVM or LLVM fail later.
+    """
+    started = time.perf_counter()
+    target = resolve_target(config.target)
+    host = resolve_target(config.target_host) if config.target_host else target
+    config = replace(config, layout="nhwc" if config.layout == "auto" else config.layout)
+    convertible(config.convert_ops)
+    log: list[str] = [f"[target] {target.json()}"]
+    mod = import_model(model)
+    try:
+        with tvm.transform.PassContext(opt_level=config.opt_level):
+            executable, weights = _build(mod, Job(config, target, log), host)
+    except (tvm.error.InternalError, RuntimeError, TypeError, ValueError) as error:
+        why = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
+        raise CompileError(
+            f"{model.path}: TVM could not compile it at opt level {config.opt_level} ({why}); "
+            "try --opt-level 1, or --pipeline stock"
+        ) from error
+    manifest = Manifest(
+        model_name=model.name,
+        model_sha256=model.sha256,
+        model_bytes=model.size_bytes,
+        config=config.as_dict(),
+        resolved_target=target.json(),
+        resolved_layout=config.layout,
+        vector_bits=target.isa.vector_bits,
+        versions={name: version(name) for name in ("assay", "apache-tvm", "apache-tvm-ffi")},
+        inputs=_static_specs(model, model.input_indices),
+        outputs=_static_specs(model, model.output_indices),
+        compile_s=time.perf_counter() - started,
+        weights_bytes=weights,
+    )
+    return Build(manifest, tuple(log), executable)
+
+
+def _static_specs(model: Model, indices: tuple[int, ...]) -> tuple[TensorSpec, ...]:
+    """Return the specs with the shapes that the code is made for: a dynamic dimension is 1."""
+    return tuple(
+        replace(model.tensors[index].spec, shape=model.tensors[index].static_shape)
+        for index in indices
+    )
+
+
+def _build(mod: Any, job: Job, host: ResolvedTarget) -> tuple[Any, int]:
+    """Run the pipeline and generate code; return the executable and its constants' bytes."""
+    target = tvm_api.with_host(job.target.tvm(), host.tvm())
+    with target:
+        if job.config.pipeline == "stock":
+            job.log.extend(findings(mod, job.config))
+            for stock in stock_passes(target):
+                mod = stock(mod)
+        else:
+            mod = _run(GRAPH, mod, job)
+            job.log.extend(findings(mod, job.config))
+            mod = _run(KERNELS, mod, job)
+            for lowering in tvm_api.lowering_passes(target):
+                mod = lowering(mod)
+        weights = tvm_api.constant_bytes(mod)
+        return relax.build(mod, target, relax_pipeline=None), weights
+
+
+def _run(part: tuple[Step, ...], mod: Any, job: Job) -> Any:
+    for step in steps(part, job.config):
+        started = time.perf_counter()
+        mod = step.make(job)(mod)
+        taken = (time.perf_counter() - started) * 1e3
+        job.log.append(f"[pass] {step.name}: {_counts(mod)} ({taken:.0f} ms)")
+    return mod
+
+
+def _counts(mod: Any) -> str:
+    names: Iterable[str] = (tvm_api.op_name(call) for call in tvm_api.op_calls(mod["main"]))
+    counts = Counter(name or "kernel call" for name in names)
+    return ", ".join(f"{count} {name}" for name, count in counts.most_common())

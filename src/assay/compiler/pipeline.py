@@ -1,0 +1,74 @@
+"""Which passes run, in which order, from which opt level on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from tvm import relax
+
+from assay.compiler import tvm_api
+from assay.compiler.config import Config
+from assay.compiler.passes.convert_layout import convert_layout
+from assay.compiler.passes.fold_weights import fold_weights
+from assay.compiler.passes.schedule_loops import schedule_loops
+from assay.compiler.target import ResolvedTarget
+
+transform = relax.transform
+
+
+@dataclass(frozen=True)
+class Job:
+    """What passes may look at besides the module; ``log`` is for findings, a line each."""
+
+    config: Config
+    target: ResolvedTarget
+    log: list[str]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One pass, the lowest opt level that runs it, and a condition on the Config."""
+
+    name: str
+    level: int
+    make: Callable[[Job], Any]
+    when: Callable[[Config], bool] = lambda config: True
+
+
+def _nchw(config: Config) -> bool:
+    return config.layout == "nchw"
+
+
+def _convert(job: Job) -> Any:
+    return convert_layout(job.config.convert_ops, propagate=job.config.opt_level >= 3)
+
+
+GRAPH = (
+    Step("FoldWeights", 2, lambda job: fold_weights()),
+    Step("FoldConstant", 2, lambda job: transform.FoldConstant()),
+    Step("EliminateCommonSubexpr", 2, lambda job: transform.EliminateCommonSubexpr()),
+    Step("ConvertLayout", 0, _convert, when=_nchw),
+    Step("FoldWeights", 2, lambda job: fold_weights(), when=_nchw),
+    Step("FastMathTransform", 4, lambda job: transform.FastMathTransform()),
+    Step("DeadCodeElimination", 2, lambda job: transform.DeadCodeElimination(["main"])),
+)
+
+KERNELS = (
+    Step("LegalizeOps", 0, lambda job: transform.LegalizeOps()),
+    Step("AnnotateTIROpPattern", 1, lambda job: transform.AnnotateTIROpPattern()),
+    Step("FuseOps", 1, lambda job: transform.FuseOps()),
+    Step("FuseTIR", 1, lambda job: transform.FuseTIR()),
+    Step("ScheduleLoops", 2, lambda job: schedule_loops(job.target.isa, job.log)),
+)
+
+
+def stock_passes(target: Any) -> list[Any]:
+    """Return TVM's own default CPU pipeline, whole and untouched."""
+    return [tvm_api.default_pipeline(target)]
+
+
+def steps(part: tuple[Step, ...], config: Config) -> list[Step]:
+    """Return the steps of one part that this Config asks for."""
+    return [s for s in part if config.opt_level >= s.level and s.when(config)]
