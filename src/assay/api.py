@@ -1,0 +1,51 @@
+"""The public functions. Each imports what it needs when called, so that importing assay is fast."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from assay.compiler.config import Config
+from assay.errors import ModelError
+
+if TYPE_CHECKING:
+    from assay.compiler.build import Build
+    from assay.model.facts import Model
+    from assay.runtimes.base import Runtime
+
+
+def read(path: str | Path) -> Model:
+    """Read the facts of a ``.tflite`` file; ModelError if it is missing, damaged or no such."""
+    from assay.model.reader import read as read_model
+
+    return read_model(path)
+
+
+def compile(model: Model | str | Path, **choices: Any) -> Build:  # noqa: A001 - the field's word
+    """Compile a model; ``choices`` are the fields of :class:`assay.Config`.
+
+    Raises ModelError, ConfigError, TargetError, UnsupportedOperatorError or CompileError.
+    """
+    from assay.compiler.build import compile_model
+
+    facts = read(model) if isinstance(model, (str, Path)) else model
+    return compile_model(facts, Config(**choices))
+
+
+def load(path: str | Path, runtime: str | None = None, threads: int = 1) -> Runtime:
+    """Open a compiled ``.so`` or a model file with a runtime; see ``assay.runtimes`` entry points.
+
+    Without ``runtime``, a ``.so`` runs on ``tvm``, a ``.tflite`` on ``litert`` and an ``.onnx`` on
+    ``onnxruntime``. Raises ArtifactError or ModelError for what cannot be loaded, ConfigError for
+    an unknown runtime and MissingDependencyError for one that is not installed.
+    """
+    from assay.runtimes.registry import open_runtime
+
+    return open_runtime(runtime or _runtime_for(Path(path)), path, threads)
+
+
+def _runtime_for(path: Path) -> str:
+    by_suffix = {".so": "tvm", ".tflite": "litert", ".onnx": "onnxruntime"}
+    if path.suffix not in by_suffix:
+        raise ModelError(f"{path}: give a .so, .tflite or .onnx file, or name a runtime")
+    return by_suffix[path.suffix]

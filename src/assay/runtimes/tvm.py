@@ -1,0 +1,102 @@
+"""Compiled builds on TVM's Relax virtual machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from assay.compiler import tvm_api
+from assay.compiler.artifact import Manifest, read_artifact
+from assay.errors import ArtifactError, ConfigError
+from assay.model.spec import TensorSpec
+from assay.runtimes.base import BaseRuntime
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from assay.compiler.build import Build
+
+
+class TVMRuntime(BaseRuntime):
+    """A loaded module on the virtual machine, with input tensors that are allocated once."""
+
+    def __init__(self, module: Any, manifest: Manifest, threads: int, name: str = "tvm") -> None:
+        import tvm
+        from tvm import relax
+
+        self.name = name
+        self.manifest = manifest
+        self.inputs: tuple[TensorSpec, ...] = manifest.inputs
+        self.outputs: tuple[TensorSpec, ...] = manifest.outputs
+        self.threads = use_threads(threads)
+        self._main = relax.VirtualMachine(module, tvm.cpu())["main"]
+        self._tensors = [
+            tvm.runtime.tensor(np.zeros(spec.shape, spec.dtype)) for spec in self.inputs
+        ]
+        self._results: Any = None
+
+    def run(self) -> None:
+        """Run one inference on the inputs set before (zeros where none were)."""
+        self._results = self._main(*self._tensors)
+
+    def _write(self, index: int, value: npt.NDArray[Any]) -> None:
+        self._tensors[index].copyfrom(np.ascontiguousarray(value))
+
+    def _read(self, index: int) -> npt.NDArray[Any]:
+        if self._results is None:
+            self.run()
+        result = self._results if len(self.outputs) == 1 else self._results[index]
+        array: npt.NDArray[Any] = result.numpy()
+        return array
+
+
+def use_threads(threads: int) -> int:
+    """Size TVM's thread pool, which all its modules in this process share; ConfigError below 1.
+
+    Mode 1 prefers big cores and pins; assay leaves pinning to whoever measures (mode 0).
+    """
+    import tvm
+
+    if threads < 1:
+        raise ConfigError(f"{threads} threads cannot run anything: give --threads 1 or more")
+    tvm.get_global_func("runtime.config_threadpool")(0, threads)
+    return threads
+
+
+def open_tvm(path: str | Path, threads: int = 1) -> TVMRuntime:
+    """Load a library that assay compiled, or compile a model for this machine and load that.
+
+    ArtifactError if library and manifest do not fit together or the library does not load.
+    """
+    library = Path(path)
+    if library.suffix != ".so":
+        return open_build(_compile(library, "assay"), threads)
+    import tvm
+
+    manifest = read_artifact(library)
+    try:
+        module = tvm_api.load_library(str(library))
+    except (RuntimeError, tvm.error.InternalError, OSError) as error:
+        why = str(error).strip().splitlines()[-1]
+        raise ArtifactError(f"{library}: cannot be loaded ({why}); compile it again") from error
+    return TVMRuntime(module, manifest, threads)
+
+
+def open_stock(path: str | Path, threads: int = 1) -> TVMRuntime:
+    """Compile a model with TVM's own default pipeline and load it: the baseline."""
+    return open_build(_compile(Path(path), "stock"), threads, "stock")
+
+
+def open_build(build: Build, threads: int = 1, name: str = "tvm") -> TVMRuntime:
+    """Run a build from memory, without saving it first."""
+    return TVMRuntime(build.executable.jit(), build.manifest, threads, name)
+
+
+def _compile(path: Path, pipeline: str) -> Build:
+    from assay.compiler.build import compile_model
+    from assay.compiler.config import Config
+    from assay.model.reader import read
+
+    return compile_model(read(path), Config(pipeline=pipeline))  # type: ignore[arg-type]
