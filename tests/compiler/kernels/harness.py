@@ -7,6 +7,7 @@ import tvm
 
 from assay.compiler.target import resolve_target
 from assay.errors import TargetError
+from tests.compiler.kernels import reference
 
 GUARD = 64  # elements before and after each tensor: a multiple of TVM's alignment of 64 bytes
 
@@ -71,6 +72,22 @@ def assert_close(actual, expected, depth, scale=1.0):
     """Within what summing ``depth`` products of size about ``scale`` in float32 may lose."""
     tolerance = 2.0**-23 * (depth + 16) * max(scale, 1.0)
     np.testing.assert_allclose(actual, expected, rtol=4e-6, atol=tolerance)
+
+
+def check_conv2d(algorithm, problem, text, parallel=1, scale=1.0):
+    """Compare an algorithm's kernel on random data with the definition of the convolution."""
+    assert algorithm.applicable(problem)
+    rng = np.random.default_rng(0)
+    x, weights = random(rng, *problem.input_shape), random(rng, *problem.weights_shape)
+    gates = [random(rng, *problem.gate_shape)] if problem.input_gate else []
+    shapes = problem.epilogue.operand_shapes(problem.output_shape)
+    operands = [random(rng, *shape) for shape in shapes]
+    function = algorithm.generate(problem, isa(text), "kernel", parallel)
+    packed = algorithm.pack(problem, isa(text), weights)
+    actual = run(function, text, [x, packed, *gates, *operands], problem.output_shape)
+    sums = reference.conv2d(problem, x, weights, *gates)
+    expected = reference.epilogue(problem.epilogue.steps, sums, operands)
+    assert_close(actual, expected, int(np.prod(weights.shape[:3])), scale)
 
 
 try:

@@ -21,9 +21,8 @@ def test_a_register_tile_sums_products_of_any_width(text, lanes):
     scalars, vectors = b.parameter("scalars", (5, 2)), b.parameter("vectors", (5, lanes))
     output = b.parameter("output", (2, lanes))
     tile = b.registers(2, [lanes])
-    for row in range(2):
-        tile.put(row, 0, constant(1.0, lanes))
-    with b.serial(5) as k:
+    tile.fill([constant(1.0, lanes)])
+    with b.serial(5, carry=tile) as k:
         vector = b.let(b.load(vectors, k * lanes, lanes))
         for row in range(2):
             tile.add_product(row, 0, broadcast(b.load(scalars, k * 2 + row), lanes), vector)

@@ -1,7 +1,6 @@
 import re
 from dataclasses import replace
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,16 +8,7 @@ from hypothesis import strategies as st
 from assay.compiler.kernels import pointwise
 from assay.compiler.kernels.epilogue import Epilogue, bias, clip, gate, residual, unary
 from assay.compiler.kernels.problem import Conv2d
-from tests.compiler.kernels import reference
-from tests.compiler.kernels.harness import (
-    ARM,
-    TARGETS,
-    assert_close,
-    compile_kernel,
-    isa,
-    random,
-    run,
-)
+from tests.compiler.kernels.harness import ARM, TARGETS, check_conv2d, compile_kernel, isa
 
 
 def pointwise_problem(batch, height, width, in_c, out_c, stride=1, **fields):
@@ -27,18 +17,8 @@ def pointwise_problem(batch, height, width, in_c, out_c, stride=1, **fields):
     return Conv2d(batch, height, width, in_c, out_h, out_w, out_c, 1, 1, **strides, **fields)
 
 
-def check(problem, text, parallel=1, seed=0):
-    assert pointwise.applicable(problem)
-    rng = np.random.default_rng(seed)
-    x, weights = random(rng, *problem.input_shape), random(rng, *problem.weights_shape)
-    gates = [random(rng, *problem.gate_shape)] if problem.input_gate else []
-    shapes = problem.epilogue.operand_shapes(problem.output_shape)
-    operands = [random(rng, *shape) for shape in shapes]
-    function = pointwise.generate(problem, isa(text), "kernel", parallel)
-    packed = pointwise.pack(problem, isa(text), weights)
-    actual = run(function, text, [x, packed, *gates, *operands], problem.output_shape)
-    sums = reference.conv2d(problem, x, weights, *gates)
-    assert_close(actual, reference.epilogue(problem.epilogue.steps, sums, operands), problem.in_c)
+def check(problem, text, parallel=1):
+    check_conv2d(pointwise, problem, text, parallel)
 
 
 @pytest.mark.parametrize("text", TARGETS)

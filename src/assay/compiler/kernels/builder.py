@@ -43,13 +43,11 @@ class KernelBuilder:
 
     def workspace(self, name: str, size: int, dtype: str = "float32") -> Buffer:
         """Allocate ``size`` elements of memory that live for the rest of the current block."""
-        return self._allocate(name, size, dtype, "global")
+        return self.allocate(name, size, dtype, "global")
 
-    def registers(self, rows: int, widths: Sequence[int], dtype: str = "float32") -> RegisterTile:
-        """Declare a tile of ``rows`` x ``len(widths)`` vectors; ``widths`` are lanes."""
-        slot = max(widths)
-        buffer = self._allocate("tile", rows * len(widths) * slot, dtype, "local")
-        return RegisterTile(self, buffer, rows, tuple(widths), slot)
+    def registers(self, rows: int, widths: Sequence[int]) -> RegisterTile:
+        """Declare ``rows`` x ``len(widths)`` vectors of float32; ``widths`` are lanes."""
+        return RegisterTile(self, rows, tuple(widths))
 
     def load(self, buffer: Buffer, offset: Expr, lanes: int = 1) -> Expr:
         """Return the expression that loads ``lanes`` consecutive elements."""
@@ -68,10 +66,21 @@ class KernelBuilder:
         return name
 
     @contextlib.contextmanager
-    def serial(self, extent: Expr) -> Iterator[Expr]:
-        """Loop ``extent`` times; yields the index, which is the int 0 if there is one turn only."""
+    def serial(self, extent: Expr, carry: RegisterTile | None = None) -> Iterator[Expr]:
+        """Loop ``extent`` times; yields the index, which is the int 0 if there is one turn only.
+
+        ``carry`` is the register tile that the turns hand on to each other, if they change one.
+        """
+        if carry is None or (isinstance(extent, int) and extent == 1):
+            with self._loop(extent, ForKind.SERIAL) as index:
+                yield index
+            return
+        carry.save()
         with self._loop(extent, ForKind.SERIAL) as index:
+            carry.restore()
             yield index
+            carry.save()
+        carry.restore()
 
     @contextlib.contextmanager
     def parallel(self, extent: int) -> Iterator[Expr]:
@@ -110,7 +119,8 @@ class KernelBuilder:
             zero = tirx.IntImm("int32", 0)
             self._emit(tirx.For(index, zero, _index(extent), kind, _sequence(body), None, {}))
 
-    def _allocate(self, name: str, size: int, dtype: str, scope: str) -> Buffer:
+    def allocate(self, name: str, size: int, dtype: str, scope: str) -> Buffer:
+        """Allocate memory in the current block; in scope ``local`` LLVM may use registers."""
         buffer = tirx.decl_buffer((size,), dtype, name, scope=scope, data_alignment=_ALIGNMENT)
         self._emit(tirx.AllocBuffer(buffer))
         return buffer
@@ -124,32 +134,54 @@ class KernelBuilder:
 
 
 class RegisterTile:
-    """Vectors that LLVM keeps in registers: memory of its own, at offsets all known here."""
+    """A grid of vectors that change while a kernel runs: the sums that it is working on.
 
-    def __init__(
-        self, builder: KernelBuilder, buffer: Buffer, rows: int, widths: tuple[int, ...], slot: int
-    ) -> None:
+    In straight code each new value gets a name. Turns of a loop hand the values on in memory that
+    is only ever addressed by constants, which LLVM turns into registers; few accesses to it keep
+    compilation fast, as TVM's CompactBufferAllocation looks at each of them.
+    """
+
+    def __init__(self, builder: KernelBuilder, rows: int, widths: tuple[int, ...]) -> None:
         self.rows = rows
         self.widths = widths
         self._builder = builder
-        self._buffer = buffer
-        self._slot = slot
+        self._values: dict[tuple[int, int], Expr] = {}
+        self._memory: Buffer | None = None
 
     def get(self, row: int, column: int) -> Expr:
         """Return vector ``column`` of a row."""
-        return self._builder.load(self._buffer, self._offset(row, column), self.widths[column])
+        return self._values[row, column]
 
     def put(self, row: int, column: int, value: Expr) -> None:
         """Replace vector ``column`` of a row."""
-        offset = self._offset(row, column)
-        self._builder.store(self._buffer, offset, value, self.widths[column])
+        self._values[row, column] = self._builder.let(value)
+
+    def fill(self, values: Sequence[Expr]) -> None:
+        """Set every row to the same vectors."""
+        named = [self._builder.let(value) for value in values]
+        self._values = {(i, q): v for i in range(self.rows) for q, v in enumerate(named)}
 
     def add_product(self, row: int, column: int, left: Expr, right: Expr) -> None:
-        """Add ``left * right``: LLVM contracts it to one fused multiply-add where there is one."""
+        """Add ``left * right``: TVM emits llvm.fmuladd, one instruction where there is one."""
         self.put(row, column, self.get(row, column) + left * right)
 
+    def save(self) -> None:
+        """Write all vectors to memory; whoever opens a loop that changes them does."""
+        size = self.rows * len(self.widths) * max(self.widths)
+        if self._memory is None:
+            self._memory = self._builder.allocate("tile", size, "float32", "local")
+        for (row, column), value in self._values.items():
+            offset = self._offset(row, column)
+            self._builder.store(self._memory, offset, value, self.widths[column])
+
+    def restore(self) -> None:
+        """Read all vectors back."""
+        for row, column in self._values:
+            offset = self._offset(row, column)
+            self.put(row, column, self._builder.load(self._memory, offset, self.widths[column]))
+
     def _offset(self, row: int, column: int) -> int:
-        return (row * len(self.widths) + column) * self._slot
+        return (row * len(self.widths) + column) * max(self.widths)
 
 
 def broadcast(value: Expr, lanes: int) -> Expr:

@@ -182,11 +182,8 @@ class _ProductWriter:
         pixel = b.let(strip * strips.length + row)
 
         tile = b.registers(rows, run.widths)
-        for q, (offset, lanes) in enumerate(run.vectors):
-            value = self.epilogue.start(column + offset, lanes)
-            for i in range(rows):
-                tile.put(i, q, value)
-        with b.serial(depth) as k:
+        tile.fill([self.epilogue.start(column + offset, lanes) for offset, lanes in run.vectors])
+        with b.serial(depth, carry=tile) as k:
             right = self._weights(run, packed + k * width, batch * depth + k)
             for i in range(rows):
                 left = b.let(b.load(self.source, start + k + i * strips.row_step))

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from math import prod
 
 from assay.compiler.kernels.epilogue import Epilogue
+from assay.compiler.kernels.windows import Window
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,20 @@ class Conv2d:
     def weights_shape(self) -> tuple[int, int, int, int]:
         """Shape of the weights before packing, HWIO."""
         return (self.kernel_h, self.kernel_w, self.in_c // self.groups, self.out_c)
+
+    @property
+    def rows(self) -> Window:
+        """The window along the image's height."""
+        return Window(
+            self.in_h, self.out_h, self.kernel_h, self.stride_h, self.pad_top, self.dilation_h
+        )
+
+    @property
+    def columns(self) -> Window:
+        """The window along the image's width."""
+        return Window(
+            self.in_w, self.out_w, self.kernel_w, self.stride_w, self.pad_left, self.dilation_w
+        )
 
     @property
     def flops(self) -> int:
