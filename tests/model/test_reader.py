@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,20 +10,13 @@ import pytest
 from assay.model.facts import Model
 from assay.model.reader import read
 from assay.model.spec import Quantization, TensorSpec
-from tests.builder import GraphBuilder, build_model, per_axis, per_tensor
+from tests.builder import GraphBuilder, per_axis, per_tensor
+from tests.model.networks import control_flow
+
+Reader = Callable[..., Model]
 
 
-@pytest.fixture
-def read_graph(tmp_path: Path):
-    def reader(*graphs: GraphBuilder, **facts: object) -> Model:
-        path = tmp_path / "net.tflite"
-        path.write_bytes(build_model(*graphs, **facts))
-        return read(path)
-
-    return reader
-
-
-def convolution(dtype: str = "float32") -> GraphBuilder:
+def convolution() -> GraphBuilder:
     graph = GraphBuilder()
     x = graph.input("x", (1, 8, 8, 3), shape_signature=(-1, 8, 8, 3))
     w = graph.constant("w", np.zeros((4, 3, 3, 3), np.float32))
@@ -37,7 +31,7 @@ def convolution(dtype: str = "float32") -> GraphBuilder:
     return graph
 
 
-def test_facts_of_the_file(read_graph, tmp_path: Path) -> None:
+def test_facts_of_the_file(read_graph: Reader, tmp_path: Path) -> None:
     model = read_graph(convolution(), description="a test", metadata={"notes": b"\1\2"})
     data = (tmp_path / "net.tflite").read_bytes()
     assert model.path == tmp_path / "net.tflite"
@@ -50,7 +44,7 @@ def test_facts_of_the_file(read_graph, tmp_path: Path) -> None:
     assert model.precision == "fp32"
 
 
-def test_border_of_the_model(read_graph) -> None:
+def test_border_of_the_model(read_graph: Reader) -> None:
     model = read_graph(convolution())
     assert model.inputs == (TensorSpec("x", (-1, 8, 8, 3), "float32"),)
     assert model.outputs == (TensorSpec("y", (-1, 4, 4, 4), "float32"),)
@@ -61,7 +55,7 @@ def test_border_of_the_model(read_graph) -> None:
     assert signature.outputs == {"score": 3}
 
 
-def test_facts_of_an_operator(read_graph) -> None:
+def test_facts_of_an_operator(read_graph: Reader) -> None:
     model = read_graph(convolution())
     [operator] = model.operators
     assert (operator.index, operator.name, operator.layer) == (0, "CONV_2D", "y")
@@ -79,7 +73,7 @@ def test_facts_of_an_operator(read_graph) -> None:
     assert operator.macs == 4 * 4 * 4 * 3 * 3 * 3
 
 
-def test_facts_of_tensors(read_graph) -> None:
+def test_facts_of_tensors(read_graph: Reader) -> None:
     x, w, _, y = read_graph(convolution()).tensors
     assert (x.shape, x.static_shape, x.is_constant) == ((-1, 8, 8, 3), (1, 8, 8, 3), False)
     assert x.size_bytes == 8 * 8 * 3 * 4
@@ -87,7 +81,7 @@ def test_facts_of_tensors(read_graph) -> None:
     assert y.spec == TensorSpec("y", (-1, 4, 4, 4), "float32")
 
 
-def test_quantization_per_tensor_and_per_axis(read_graph) -> None:
+def test_quantization_per_tensor_and_per_axis(read_graph: Reader) -> None:
     graph = GraphBuilder()
     x = graph.input("x", (1, 4), "int8", per_tensor(0.5, -3))
     w = graph.constant("w", np.zeros((2, 4), np.int8), per_axis([0.25, 0.125], 0))
@@ -99,13 +93,13 @@ def test_quantization_per_tensor_and_per_axis(read_graph) -> None:
     assert model.operators[0].inputs == (0, 1, -1)
 
 
-def test_float_tensors_are_never_quantized(read_graph) -> None:
+def test_float_tensors_are_never_quantized(read_graph: Reader) -> None:
     graph = GraphBuilder()
     graph.output(graph.op("RELU", [graph.input("x", (4,), "float32", per_tensor(0.5))], (4,)))
     assert read_graph(graph).inputs[0].quantization is None
 
 
-def test_operands_that_are_attributes(read_graph) -> None:
+def test_operands_that_are_attributes(read_graph: Reader) -> None:
     graph = GraphBuilder()
     x = graph.input("x", (1, 4, 6, 2))
     mean = graph.op("MEAN", [x, graph.constant("axis", np.int32([1, 2]))], (1, 2))
@@ -117,7 +111,7 @@ def test_operands_that_are_attributes(read_graph) -> None:
     assert first.parameters == second.parameters == 0
 
 
-def test_custom_operators_keep_their_code(read_graph) -> None:
+def test_custom_operators_keep_their_code(read_graph: Reader) -> None:
     graph = GraphBuilder()
     x = graph.input("x", (3,))
     graph.output(graph.op("CUSTOM:Swizzle", [graph.op("RELU", [x], (3,))], (3,)))
@@ -126,15 +120,16 @@ def test_custom_operators_keep_their_code(read_graph) -> None:
     assert model.op_counts == {"RELU": 1, "CUSTOM:Swizzle": 1}
 
 
-def test_operator_numbers_that_take_more_than_a_byte(read_graph) -> None:
+def test_operator_numbers_that_take_more_than_a_byte(read_graph: Reader) -> None:
     graph = GraphBuilder()
-    graph.output(graph.op("BROADCAST_TO", [graph.input("x", (3,)), -1], (3,)))
-    graph.output(graph.op("RELU", [0], (3,)))
+    shape = graph.constant("shape", np.int32([2, 3]))
+    x = graph.op("BROADCAST_TO", [graph.input("x", (3,)), shape], (2, 3))  # number 130
+    graph.output(graph.op("RELU", [x], (2, 3)))
     assert [op.name for op in read_graph(graph).operators] == ["BROADCAST_TO", "RELU"]
 
 
 @pytest.mark.parametrize("dtype", ["string", "resource", "bool", "int4", "bfloat16", "complex64"])
-def test_unusual_types_have_names(read_graph, dtype: str) -> None:
+def test_unusual_types_have_names(read_graph: Reader, dtype: str) -> None:
     graph = GraphBuilder()
     graph.output(graph.op("CUSTOM:Any", [graph.input("x", (3,), dtype)], (3,), dtype))
     model = read_graph(graph)
@@ -146,3 +141,27 @@ def test_unusual_types_have_names(read_graph, dtype: str) -> None:
         "complex64": 24,
     }.get(dtype, 0)
     assert model.precision == "mixed"
+
+
+def test_a_constant_without_elements_is_an_attribute(read_graph: Reader) -> None:
+    graph = GraphBuilder()
+    shape = graph.constant("shape", np.zeros(0, np.int32))
+    graph.output(graph.op("RESHAPE", [graph.input("x", (1,)), shape], ()))
+    model = read_graph(graph)
+    assert model.tensors[shape].is_constant
+    assert model.operators[0].attributes["new_shape"] == ()
+    assert model.outputs[0].shape == ()
+
+
+def test_operators_without_options_have_no_attributes(read_graph: Reader) -> None:
+    graph = GraphBuilder()
+    graph.output(graph.op("LOGISTIC", [graph.input("x", (2,))], (2,)))
+    assert read_graph(graph).operators[0].attributes == {}
+
+
+def test_other_graphs_are_only_counted(tmp_path: Path) -> None:
+    path = tmp_path / "flow.tflite"
+    path.write_bytes(control_flow())
+    model = read(path)
+    assert model.subgraphs == 4
+    assert model.op_counts == {"IF": 1, "WHILE": 1}

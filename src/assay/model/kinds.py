@@ -23,9 +23,11 @@ _PREFIXES: tuple[tuple[bytes, str, str], ...] = (
     (b"\xff\xd8\xff", "an image", "give a .tflite file"),
 )
 
-# Protocol buffers have no identifier: an ONNX file starts with its IR version (field 1, a varint)
-# and a string (field 2) that is the producer; a SavedModel with its version, then a message.
-_ONNX_PRODUCERS = (b"pytorch", b"tf2onnx", b"onnx", b"keras2onnx", b"skl2onnx", b"backend-test")
+# Protocol buffers have no identifier, but their first fields tell them apart. ONNX: the IR version
+# (3 at least), then the producer or the graph. SavedModel: version 1, then a message.
+_ONNX_VERSIONS = range(3, 64)
+_ONNX_NEXT_FIELDS = b"\x12\x1a\x22\x2a\x32\x3a\x42"
+_SAVED_MODEL = b"\x08\x01\x12"
 _HEAD = 512
 
 
@@ -43,8 +45,13 @@ def guess_kind(data: bytes) -> tuple[str, str] | None:
         return "an ExecuTorch program", "export the model as .tflite instead"
     if data[8:9] == b"{" and b'"dtype"' in data[:_HEAD]:
         return "a safetensors file", _CONVERT
-    if data[:1] == b"\x08" and any(name in head for name in _ONNX_PRODUCERS):
+    if (
+        len(data) > 2
+        and data[0] == 8
+        and data[1] in _ONNX_VERSIONS
+        and data[2] in _ONNX_NEXT_FIELDS
+    ):
         return "an ONNX model", "give the .tflite export of the same network"
-    if data.startswith((b"\x08\x01\x12", b"\n")) and b"\x12" in data[:_HEAD]:
-        return "a TensorFlow graph, such as saved_model.pb", _CONVERT
+    if data.startswith(_SAVED_MODEL):
+        return "a TensorFlow SavedModel", _CONVERT
     return None

@@ -116,9 +116,7 @@ def attributes_of(
     Enumerations are given by name (``padding="SAME"``), operands as a tuple of int, flattened.
     ``constant_ints(tensor)`` is the value of a constant integer tensor, None for any other.
     """
-    attributes: dict[str, Any] = {}
-    if name in OPTIONS:
-        attributes.update(_from_options(*OPTIONS[name], operator))
+    attributes = builtin_options(name, operator)
     for attribute, position in _OPERANDS.get(name, {}).items():
         value = constant_ints(inputs[position]) if position < len(inputs) else None
         if value is not None:
@@ -129,7 +127,11 @@ def attributes_of(
     return attributes
 
 
-def _from_options(table: str, fields: _Fields, operator: tflite.Operator) -> dict[str, Any]:
+def builtin_options(name: str, operator: tflite.Operator) -> dict[str, Any]:
+    """Return the attributes from an operator's options table, none if it carries no such table."""
+    if name not in OPTIONS:
+        return {}
+    table, fields = OPTIONS[name]
     options = _table(table, operator)
     if options is None:
         return {}
@@ -144,6 +146,8 @@ def _table(name: str, operator: tflite.Operator) -> Any:
     if operator.BuiltinOptionsType() != getattr(tflite.BuiltinOptions, name):
         return None
     union = operator.BuiltinOptions()
+    if union is None:
+        return None
     table = getattr(tflite, name)()
     table.Init(union.Bytes, union.Pos)
     return table

@@ -65,8 +65,12 @@ def _precision(
         activation, kernel = operands
         stored = tensors[source.get(kernel.index, kernel.index)]
         return _OF_TYPES.get((activation.dtype, stored.dtype), "mixed")
-    for index in (*operator.inputs, *operator.outputs):
+    for index in (
+        *operator.inputs,
+        *operator.outputs,
+    ):  # a condition or an index comes first, maybe
         if index >= 0 and index not in source:
             dtype = tensors[index].dtype
-            return _OF_TYPES.get((dtype, dtype), "mixed")
+            if (dtype, dtype) in _OF_TYPES:
+                return _OF_TYPES[dtype, dtype]
     return "mixed"

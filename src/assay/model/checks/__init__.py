@@ -1,0 +1,1 @@
+"""What a TFLite file must fulfil before anything reads it, one concern a module."""
