@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import secrets
 from pathlib import Path
 
 from assay.errors import ResultsError
+from assay.files import replace_file
 from assay.lab.codec import decode, encode
 from assay.lab.results import Results
 
@@ -59,19 +59,12 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
     stays one: the file it points to is replaced. ResultsError if any of it fails.
     """
     target = Path(os.path.realpath(path))
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
     try:
         if target.is_dir():
             raise IsADirectoryError(None, "it is a directory")
         target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with temporary.open("xb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(target)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with replace_file(target) as temporary:
+            temporary.write_bytes(data)
     except OSError as error:
         raise ResultsError(
             f"{path} cannot be written ({error.strerror}): choose another path, or make room there"
