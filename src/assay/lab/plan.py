@@ -1,0 +1,128 @@
+"""Which experiments the lab runs. The table is the lab; everything else carries it out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+from assay.compiler.config import Config
+from assay.errors import ConfigError
+
+ModelKind = Literal["fp32", "int8"]
+
+AVX2_TARGET = "llvm -mcpu=core-avx2"
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One row of the comparison: a model file, and how TVM builds it (``config``) or LiteRT.
+
+    ``needs`` is a CPU flag without which the experiment is skipped.
+    """
+
+    name: str
+    title: str
+    model: ModelKind
+    config: Config | None = None
+    needs: str | None = None
+
+    @property
+    def runtime(self) -> str:
+        """Return ``litert``, ``tvm``, or ``stock`` for TVM's own pipeline."""
+        if self.config is None:
+            return "litert"
+        return "stock" if self.config.pipeline == "stock" else "tvm"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the fields as JSON-able values."""
+        return asdict(self)
+
+
+BEFORE = ("conv2d",)
+AFTER = ("conv2d", "qnn.conv2d")
+
+_LITERT = (
+    Experiment("tflite-fp32", "FP32 file in LiteRT", "fp32"),
+    Experiment("tflite-int8", "INT8 file in LiteRT", "int8"),
+)
+_TVM = (
+    ("tvm-fp32-nhwc", "FP32, NHWC as imported, opt level 3", "fp32", Config(layout="nhwc")),
+    ("tvm-fp32-opt1", "FP32, NCHW, opt level 1", "fp32", Config(layout="nchw", opt_level=1)),
+    ("tvm-fp32-opt2", "FP32, NCHW, opt level 2", "fp32", Config(layout="nchw", opt_level=2)),
+    ("tvm-fp32-opt3", "FP32, NCHW, opt level 3", "fp32", Config(layout="nchw", opt_level=3)),
+    ("tvm-fp32-opt4", "FP32, NCHW, opt level 4", "fp32", Config(layout="nchw", opt_level=4)),
+    ("tvm-int8-nhwc", "INT8, NHWC as imported, opt level 3", "int8", Config(layout="nhwc")),
+    (
+        "tvm-int8",
+        "INT8, NCHW, only the float convolution converted (before the fix)",
+        "int8",
+        Config(layout="nchw", convert_ops=BEFORE),
+    ),
+    (
+        "tvm-int8-fixed",
+        "INT8, NCHW, all that carries the quantized convolution converted (after the fix)",
+        "int8",
+        Config(layout="nchw", convert_ops=AFTER),
+    ),
+)
+_STOCK = (
+    ("tvm-stock-fp32-nhwc", "FP32, TVM's own pipeline", "fp32", Config(pipeline="stock")),
+    ("tvm-stock-int8-nhwc", "INT8, TVM's own pipeline", "int8", Config(pipeline="stock")),
+)
+
+# What the demo runs of it: enough to show each effect, in a few minutes.
+DEMO = (
+    "tflite-fp32",
+    "tflite-int8",
+    "tvm-fp32-nhwc",
+    "tvm-fp32-opt1",
+    "tvm-fp32-opt2",
+    "tvm-fp32-opt3",
+    "tvm-int8-nhwc",
+    "tvm-int8",
+    "tvm-int8-fixed",
+    "tvm-fp32-nhwc-avx2",
+    "tvm-stock-fp32-nhwc",
+)
+
+
+def plan(
+    target: str = "llvm", target_host: str | None = None, only: Iterable[str] | None = None
+) -> tuple[Experiment, ...]:
+    """Return the experiments for a target, in the order of the report.
+
+    Each TVM experiment comes again for AVX2. ``only`` selects by name; ConfigError if one of the
+    names does not exist.
+    """
+    base = tuple(_on(row, target, target_host) for row in _TVM)
+    again = tuple(_for_avx2(experiment) for experiment in base)
+    stock = tuple(_on(row, target, target_host) for row in _STOCK)
+    return _select((*_LITERT, *base, *again, *stock), only)
+
+
+def _on(row: tuple[str, str, Any, Config], target: str, target_host: str | None) -> Experiment:
+    name, title, model, config = row
+    return Experiment(name, title, model, replace(config, target=target, target_host=target_host))
+
+
+def _for_avx2(experiment: Experiment) -> Experiment:
+    assert experiment.config is not None
+    return Experiment(
+        f"{experiment.name}-avx2",
+        f"{experiment.title}, AVX2",
+        experiment.model,
+        replace(experiment.config, target=AVX2_TARGET, target_host=None),
+        needs="avx2",
+    )
+
+
+def _select(all_: tuple[Experiment, ...], only: Iterable[str] | None) -> tuple[Experiment, ...]:
+    if only is None:
+        return all_
+    names = list(only)
+    known = [experiment.name for experiment in all_]
+    for name in names:
+        if name not in known:
+            raise ConfigError(f"no experiment is called {name!r}; there are {', '.join(known)}")
+    return tuple(experiment for experiment in all_ if experiment.name in names)
