@@ -41,10 +41,11 @@ def load(path: str | Path, runtime: str | None = None, threads: int = 1) -> Runt
     """
     from assay.runtimes.registry import open_runtime
 
-    return open_runtime(runtime or _runtime_for(Path(path)), path, threads)
+    return open_runtime(runtime or runtime_for(Path(path)), path, threads)
 
 
-def _runtime_for(path: Path) -> str:
+def runtime_for(path: Path) -> str:
+    """Return the runtime that suits a file by its suffix; ModelError if none does."""
     by_suffix = {".so": "tvm", ".tflite": "litert", ".onnx": "onnxruntime"}
     if path.suffix not in by_suffix:
         raise ModelError(f"{path}: give a .so, .tflite or .onnx file, or name a runtime")
