@@ -10,7 +10,7 @@ from dataclasses import MISSING, fields, is_dataclass
 from functools import lru_cache
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from assay.lab.results import NO_PREDICTION, SCHEMA_VERSION, Quality, Results
+from assay.lab.results import NO_PREDICTION, SCHEMA_VERSION, ExperimentResult, Quality, Results
 
 _EXPERIMENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 _DATASET = {"name": str, "samples": int, "classes": list[str], "labels": list[int]}
@@ -22,7 +22,7 @@ def encode(results: Results) -> str:
 
     Numbers that are not finite become null, as JSON has no word for them.
     """
-    document = _plain(results)
+    document = plain(results)
     return _text({"schema": document.pop("schema"), **document}, "") + "\n"
 
 
@@ -46,15 +46,22 @@ def decode(text: str) -> Results:
     return results
 
 
-def _plain(value: Any) -> Any:
+def decode_experiment(document: Any) -> ExperimentResult:
+    """Read one experiment from plain JSON data; ValueError as for ``decode``."""
+    result: ExperimentResult = _read(ExperimentResult, document, "")
+    return result
+
+
+def plain(value: Any) -> Any:
+    """Return dataclasses, tuples and NumPy values as plain JSON data, NaN and infinity as None."""
     if is_dataclass(value):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if hasattr(value, "tolist"):  # a NumPy scalar or array
-        return _plain(value.tolist())
+        return plain(value.tolist())
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
