@@ -1,0 +1,52 @@
+"""``assay compile``: a model file to a library and its manifest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from assay.cli import options
+
+
+def compile_file(
+    model: Annotated[Path, typer.Argument(help="A .tflite file.", metavar="MODEL")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Where the library goes.")],
+    target: options.Target = "native",
+    target_host: options.TargetHost = None,
+    opt_level: options.OptLevel = 3,
+    layout: options.Layout = "auto",
+    convert_ops: options.ConvertOps = None,
+    precision: options.Precision = "auto",
+    pipeline: options.Pipeline = "assay",
+    log: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Write the build's log there.", metavar="FILE"),
+    ] = None,
+    json: options.Json = None,
+) -> None:
+    """Compile a model to a shared library; no C compiler is needed."""
+    from dataclasses import asdict
+
+    import assay
+    from assay.lab.store import write_text
+
+    build = assay.compile(
+        model,
+        target=target,
+        target_host=target_host,
+        opt_level=opt_level,
+        layout=layout,
+        convert_ops=options.split_ops(convert_ops),
+        precision=precision,
+        pipeline=pipeline,
+    )
+    manifest = build.save(output)
+    if log is not None:
+        write_text(log, "\n".join(build.log) + "\n")
+    options.write_json(json, asdict(manifest))
+    print(
+        f"{output}: {manifest.library_bytes:,} bytes ({manifest.weights_bytes:,} of weights), "
+        f"compiled in {manifest.compile_s:.1f} s for {manifest.resolved_target}"
+    )
