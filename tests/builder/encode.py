@@ -13,6 +13,7 @@ from tests.builder.graph import GraphBuilder, OperatorDef, SignatureDef, TensorD
 from tests.builder.operators import ACTIVATION, MIRROR, OPTIONS, PADDING, SCHEMA_NAMES
 
 _BYTE_MAX = 127  # operator numbers above this do not fit the field of old files
+_ALIGNMENT = 16  # of constants, in bytes, as the schema demands
 _CUSTOM = tflite.BuiltinOperator.CUSTOM
 
 
@@ -23,13 +24,21 @@ def build_model(
     version: int = 3,
 ) -> bytes:
     """Return the TFLite file with these subgraphs, the first being the main one."""
-    return _Encoder().model(graphs, description, metadata or {}, version)
+    facts = (graphs, description, metadata or {}, version)
+    draft = _Encoder(behind=_ALIGNMENT).model(
+        *facts
+    )  # to learn the size, which offsets don't change
+    encoder = _Encoder(behind=len(draft) + -len(draft) % _ALIGNMENT)
+    data = encoder.model(*facts)
+    return data.ljust(encoder.behind, b"\0") + encoder.appended if encoder.appended else data
 
 
 class _Encoder:
-    def __init__(self) -> None:
+    def __init__(self, behind: int) -> None:
         self.builder = flatbuffers.Builder(1024)
-        self.buffers: list[bytes] = [b""]  # buffer 0 is empty by convention
+        self.buffers: list[bytes | tuple[int, int]] = [b""]  # buffer 0 is empty by convention
+        self.behind = behind  # where in the file the appended constants start
+        self.appended = b""
         self.codes: list[tuple[str, int]] = []
 
     def model(
@@ -81,7 +90,7 @@ class _Encoder:
             "Tensor",
             Shape=self._vector(tensor.shape),
             Type=_type_number(tensor.dtype),
-            Buffer=0 if tensor.data is None else self._add_buffer(tensor.data),
+            Buffer=self._tensor_buffer(tensor),
             Name=self._string(tensor.name),
             Quantization=self._quantization(tensor),
             IsVariable=tensor.variable,
@@ -157,10 +166,19 @@ class _Encoder:
     def _metadata(self, name: str, data: bytes) -> int:
         return self._table("Metadata", Name=self._string(name), Buffer=self._add_buffer(data))
 
-    def _buffer(self, data: bytes) -> int:
-        return self._table("Buffer", Data=self._bytes(data) if data else None)
+    def _tensor_buffer(self, tensor: TensorDef) -> int:
+        if tensor.appended is not None:
+            offset = self.behind + len(self.appended)
+            self.appended += tensor.appended + bytes(-len(tensor.appended) % _ALIGNMENT)
+            return self._add_buffer((offset, len(tensor.appended)))
+        return 0 if tensor.data is None else self._add_buffer(tensor.data)
 
-    def _add_buffer(self, data: bytes) -> int:
+    def _buffer(self, content: bytes | tuple[int, int]) -> int:
+        if isinstance(content, tuple):
+            return self._table("Buffer", Offset=content[0], Size=content[1])
+        return self._table("Buffer", Data=self._bytes(content) if content else None)
+
+    def _add_buffer(self, data: bytes | tuple[int, int]) -> int:
         self.buffers.append(data)
         return len(self.buffers) - 1
 
@@ -183,8 +201,8 @@ class _Encoder:
         return int(self.builder.CreateNumpyVector(np.asarray(values, dtype)))
 
     def _bytes(self, data: bytes) -> int:
-        """Write the content of a buffer on a boundary of 16 bytes, as the schema demands."""
-        self.builder.StartVector(1, len(data), 16)
+        """Write the content of a buffer, aligned."""
+        self.builder.StartVector(1, len(data), _ALIGNMENT)
         self.builder.head -= len(data)
         self.builder.Bytes[self.builder.head : self.builder.head + len(data)] = data
         return int(self.builder.EndVector())

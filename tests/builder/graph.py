@@ -33,6 +33,7 @@ class TensorDef:
     data: bytes | None = None
     shape_signature: Shape | None = None
     variable: bool = False
+    appended: bytes | None = None
 
 
 @dataclass
@@ -77,10 +78,16 @@ class GraphBuilder:
         data: bytes | None = None,
         shape_signature: Shape | None = None,
         variable: bool = False,
+        appended: bytes | None = None,
     ) -> int:
-        """Add a tensor that an operator will write, or a constant from raw bytes."""
+        """Add a tensor that an operator will write, or a constant from raw bytes.
+
+        ``appended`` is a constant that goes behind the FlatBuffer, as in files above 2 GB.
+        """
         self.tensors.append(
-            TensorDef(name, tuple(shape), dtype, quantization, data, shape_signature, variable)
+            TensorDef(
+                name, tuple(shape), dtype, quantization, data, shape_signature, variable, appended
+            )
         )
         return len(self.tensors) - 1
 

@@ -186,3 +186,12 @@ def test_custom_operator_is_named() -> None:
     graph.output(graph.op("CUSTOM:Nonesuch", [graph.input("x", (1,))], (1,), custom_options=b"\1"))
     with pytest.raises(RuntimeError, match="Nonesuch"):
         Interpreter(model_content=graph.build()).allocate_tensors()
+
+
+def test_constants_behind_the_flatbuffer() -> None:
+    weights = np.float32([[1, 2], [3, 4]])
+    graph = GraphBuilder()
+    w = graph.tensor("w", weights.shape, appended=weights.tobytes())
+    b = graph.tensor("b", (2,), appended=np.float32([10, 20]).tobytes())
+    graph.output(graph.op("FULLY_CONNECTED", [graph.input("x", (1, 2)), w, b], (1, 2)))
+    np.testing.assert_array_equal(run(graph.build(), np.float32([[1, 1]]))[0], [[13, 27]])

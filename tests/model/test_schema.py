@@ -7,7 +7,10 @@ from typing import Any
 import pytest
 from ai_edge_litert import schema_py_generated as generated
 
+from assay.model.checks.operands import INPUTS
 from assay.model.dtypes import DTYPES
+from assay.model.macs import FILTER_OPERATORS
+from assay.model.options import OPTIONS
 from assay.model.schema import TABLES, UNIONS, Field
 
 WIDTHS = {
@@ -103,3 +106,9 @@ def test_tensor_types() -> None:
         code: name.lower() for name, code in vars(generated.TensorType).items() if name.isupper()
     }
     assert dict(enumerate(DTYPES)) == types
+
+
+def test_names_of_operators() -> None:
+    assert set(INPUTS) <= set(vars(generated.BuiltinOperator))
+    assert set(OPTIONS) <= set(vars(generated.BuiltinOperator))
+    assert set(FILTER_OPERATORS) <= set(INPUTS)

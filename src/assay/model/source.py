@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from pathlib import Path
 
 from assay.errors import ModelError
@@ -32,19 +33,17 @@ def load(path: Path) -> bytes:
 
 def _content(path: Path, name: str) -> bytes:
     try:
-        if path.is_dir():
-            raise ModelError(f"{name} is a directory; give the .tflite file in it")
-        if path.exists() and not path.is_file():  # reading a pipe or a device might never end
-            raise ModelError(f"{name} is no regular file; give a .tflite file")
-        return path.read_bytes()
+        mode = path.stat().st_mode
+        if stat.S_ISREG(mode):  # reading a pipe or a device might never end
+            return path.read_bytes()
     except FileNotFoundError as error:
         raise ModelError(f"{name} does not exist; give the path of a .tflite file") from error
     except OSError as error:
         reason = error.strerror or "input/output error"
         raise ModelError(f"{name} cannot be read ({reason}); give a readable file") from error
     except MemoryError as error:
-        raise ModelError(
-            f"{name} does not fit into memory; free some or use a smaller model"
-        ) from error
+        raise ModelError(f"{name} does not fit into memory; give a smaller model") from error
     except ValueError as error:  # a null character in the path
         raise ModelError(f"{name} is no possible path; give the path of a .tflite file") from error
+    kind = "a directory" if stat.S_ISDIR(mode) else "no regular file"
+    raise ModelError(f"{name} is {kind}; give the path of a .tflite file")

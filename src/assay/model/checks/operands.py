@@ -52,7 +52,8 @@ _BY_INPUTS: dict[tuple[int, int], tuple[str, ...]] = {
 }
 # fmt: on
 
-_INPUTS = {name: limits for limits, names in _BY_INPUTS.items() for name in names}
+INPUTS = {name: limits for limits, names in _BY_INPUTS.items() for name in names}
+"""Operator -> the least and the most inputs it takes."""
 _OUTPUTS: dict[str, tuple[int, int]] = {
     "ASSIGN_VARIABLE": (0, 0),
     "CALL_ONCE": (0, 0),
@@ -66,6 +67,17 @@ _OUTPUTS: dict[str, tuple[int, int]] = {
     "UNPACK": (1, _ANY),
 }
 _WITH_BIAS = frozenset(_BY_INPUTS[2, 3] + _BY_INPUTS[3, 4])
+_RECURRENT = frozenset(
+    {
+        "BIDIRECTIONAL_SEQUENCE_LSTM",
+        "BIDIRECTIONAL_SEQUENCE_RNN",
+        "LSTM",
+        "RNN",
+        "SVDF",
+        "UNIDIRECTIONAL_SEQUENCE_LSTM",
+        "UNIDIRECTIONAL_SEQUENCE_RNN",
+    }
+)
 
 # The option that repeats how many operands there are, and on which side they are counted.
 _COUNTS = {
@@ -77,18 +89,18 @@ _COUNTS = {
 
 
 def check_operands(name: str, operator: tflite.Operator, label: str) -> None:
-    """Raise Damage unless an operator that is known here has all of its operands.
+    """Raise Damage unless an operator has all of its operands, as far as it is known here.
 
-    Only the bias of an operator with a filter can be left out.
+    A bias can be left out, many operands of a recurrent cell, and any of a custom operator.
     """
-    if name not in _INPUTS:  # custom, recurrent, control flow: every position may be optional
-        return
     inputs, outputs = ints(operator.InputsAsNumpy()), ints(operator.OutputsAsNumpy())
-    _check_count(label, "inputs", len(inputs), _INPUTS[name])
-    _check_count(label, "outputs", len(outputs), _OUTPUTS.get(name, (1, 1)))
-    needed = inputs[: _INPUTS[name][0]] if name in _WITH_BIAS else inputs
-    if -1 in needed:
-        raise Damage(f"{label} lacks its input {needed.index(-1)}")
+    if name in INPUTS:
+        _check_count(label, "inputs", len(inputs), INPUTS[name])
+        _check_count(label, "outputs", len(outputs), _OUTPUTS.get(name, (1, 1)))
+    if name not in _RECURRENT and not name.startswith("CUSTOM:"):
+        needed = inputs[: INPUTS[name][0]] if name in _WITH_BIAS else inputs
+        if -1 in needed:
+            raise Damage(f"{label} lacks its input {needed.index(-1)}")
     if name in _COUNTS:
         declared = builtin_options(name, operator).get(_COUNTS[name])
         actual = len(inputs) if name == "PACK" else len(outputs)
@@ -99,7 +111,8 @@ def check_operands(name: str, operator: tflite.Operator, label: str) -> None:
 def _check_count(label: str, side: str, count: int, limits: tuple[int, int]) -> None:
     low, high = limits
     if not low <= count <= high:
-        wanted = (
-            str(low) if low == high else f"{low} to {high}" if high < _ANY else f"{low} or more"
-        )
+        if low == high:
+            wanted = str(low)
+        else:
+            wanted = f"{low} or more" if high == _ANY else f"{low} to {high}"
         raise Damage(f"{label} has {count} {side} instead of {wanted}")

@@ -6,7 +6,7 @@ import tflite
 
 from assay.model.access import builtin_code, ints, operator_name
 from assay.model.checks.operands import check_operands
-from assay.model.checks.quantization import check_quantized
+from assay.model.checks.scales import check_scales
 from assay.model.damage import Damage
 from assay.model.options import OPTIONS
 
@@ -33,7 +33,7 @@ def check_operator(model: tflite.Model, graph: tflite.SubGraph, index: int, file
     if not all(0 <= tensor < tensors for tensor in ints(operator.OutputsAsNumpy())):
         raise Damage(f"operator {index} ({name}) writes a tensor that does not exist")
     check_operands(name, operator, f"operator {index} ({name})")
-    check_quantized(name, operator, graph, f"operator {index} ({name})")
+    check_scales(name, operator, graph, f"operator {index} ({name})")
 
 
 def _check_options(operator: tflite.Operator, label: str, name: str) -> None:

@@ -1,0 +1,60 @@
+"""Whether an operator on quantized values has scales that it can compute with.
+
+Source: the kernels of TFLite, which end the process where a scale is missing or does not fit.
+"""
+
+from __future__ import annotations
+
+import tflite
+
+from assay.model.access import ints
+from assay.model.damage import Damage
+from assay.model.dtypes import DTYPES
+
+# Operators that compute with integers as quantized values. Others move them, or compute with them
+# as they are, and need no parameters.
+# fmt: off
+_ARITHMETIC = frozenset({
+    "ADD", "BATCH_MATMUL", "CONV_2D", "CONV_3D", "DEPTHWISE_CONV_2D", "DEQUANTIZE", "DIV", "ELU",
+    "EXP", "FULLY_CONNECTED", "GELU", "HARD_SWISH", "L2_NORMALIZATION", "LEAKY_RELU", "LOG_SOFTMAX",
+    "LOGISTIC", "MUL", "PRELU", "QUANTIZE", "RSQRT", "SOFTMAX", "SQUARED_DIFFERENCE", "SUB", "TANH",
+    "TRANSPOSE_CONV",
+})
+# fmt: on
+
+_BYTES = frozenset({"int8", "uint8"})
+_NEED_SCALE = {"SUB": _BYTES | {"int16"}}  # sums and products of plain int16 do exist
+
+# A sum shifts its inputs up by that many bits, less one, before it scales them (add.cc); a
+# difference is squared together with its scale (squared_difference.cc).
+_SUM_BITS = {"int8": 19, "uint8": 19, "int16": 14}
+_SQUARE_BITS = 12
+
+
+def check_scales(name: str, operator: tflite.Operator, graph: tflite.SubGraph, label: str) -> None:
+    """Raise Damage if quantized values lack a scale, or that of a sum is far finer than theirs."""
+    if name not in _ARITHMETIC:
+        return
+    inputs = [index for index in ints(operator.InputsAsNumpy()) if index >= 0]
+    outputs = ints(operator.OutputsAsNumpy())
+    scales: dict[int, float] = {}
+    for index in (*inputs, *outputs):
+        tensor = graph.Tensors(index)
+        table = tensor.Quantization()
+        if table is not None and table.ScaleLength() > 0:
+            scales[index] = float(table.Scale(0))
+        elif DTYPES[tensor.Type()] in _NEED_SCALE.get(name, _BYTES):
+            raise Damage(f"{label} computes with tensor {index}, which lacks its scale")
+    dtype = DTYPES[graph.Tensors(outputs[0]).Type()]
+    if dtype in _SUM_BITS and all(index in scales for index in (*inputs, outputs[0])):
+        _check_ratio(name, label, dtype, max(scales[i] for i in inputs), scales[outputs[0]])
+
+
+def _check_ratio(name: str, label: str, dtype: str, coarsest: float, result: float) -> None:
+    too_fine = False
+    if name in ("ADD", "SUB"):
+        too_fine = coarsest / result >= 2 ** _SUM_BITS[dtype]
+    elif name == "SQUARED_DIFFERENCE":
+        too_fine = coarsest**2 / result >= 2**_SQUARE_BITS
+    if too_fine:
+        raise Damage(f"{label} takes values of scale {coarsest:.3g} to a scale of {result:.3g}")
