@@ -102,3 +102,16 @@ def _step(name: str, operator: str) -> GraphBuilder:
     value = graph.input("value", (2,))
     graph.output(graph.op(operator, [value, graph.constant("one", F32(1))], (2,)))
     return graph
+
+
+def sound_graph() -> GraphBuilder:
+    """An int8 graph to break. Tensors: 0 x, 1 w, 2 b, 3 conv_2d_0, 4 axes, 5 mean_1."""
+    q = per_tensor(0.5, 3)
+    graph = GraphBuilder()
+    x = graph.input("x", (1, 4, 4, 2), "int8", q)
+    w = graph.constant("w", np.ones((3, 1, 1, 2), I8), per_axis([0.1, 0.2, 0.3], 0))
+    b = graph.constant("b", np.ones(3, I32), per_axis([0.05, 0.1, 0.15], 0))
+    y = graph.op("CONV_2D", [x, w, b], (1, 4, 4, 3), "int8", q)
+    graph.output(graph.op("MEAN", [y, graph.constant("axes", I32([1, 2]))], (1, 3), "int8", q))
+    graph.signature("serving_default", {"image": x}, {"scores": 5})
+    return graph

@@ -8,37 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from assay.errors import ModelError
 from assay.model.facts import Model
 from assay.model.reader import read
 from assay.model.spec import Quantization
 from tests.builder import GraphBuilder, build_model, per_axis, per_tensor
-from tests.model.networks import float_network
+from tests.model.networks import sound_graph
+from tests.model.outcomes import refusal
 
-Q = per_tensor(0.5, 3)
 Change = Callable[[GraphBuilder], object]
-
-
-def sound_graph() -> GraphBuilder:
-    """Tensors: 0 x, 1 w, 2 b, 3 conv_2d_0, 4 axes, 5 mean_1."""
-    graph = GraphBuilder()
-    x = graph.input("x", (1, 4, 4, 2), "int8", Q)
-    w = graph.constant("w", np.ones((3, 1, 1, 2), np.int8), per_axis([0.1, 0.2, 0.3], 0))
-    b = graph.constant("b", np.ones(3, np.int32), per_axis([0.05, 0.1, 0.15], 0))
-    y = graph.op("CONV_2D", [x, w, b], (1, 4, 4, 3), "int8", Q)
-    graph.output(graph.op("MEAN", [y, graph.constant("axes", np.int32([1, 2]))], (1, 3), "int8", Q))
-    graph.signature("serving_default", {"image": x}, {"scores": 5})
-    return graph
-
-
-def refusal(path: Path, data: bytes) -> str:
-    path.write_bytes(data)
-    with pytest.raises(ModelError) as caught:
-        read(path)
-    message = str(caught.value)
-    assert message.startswith(f"{path} is damaged: ")
-    assert "\n" not in message
-    return message
 
 
 def test_the_sound_graph_is_sound(tmp_path: Path) -> None:
@@ -60,6 +37,7 @@ def set_operator(index: int, **facts: object) -> Change:
         # tensors
         (set_tensor(3, shape=(1, -4, 4, 3)), "impossible shape"),
         (set_tensor(3, shape=(65536, 65536, 1, 3)), "impossible shape"),
+        (set_tensor(3, shape=(1,) * 65), "65 dimensions"),
         (set_tensor(0, shape_signature=(-1, 4, 4)), "declares"),
         (set_tensor(0, shape_signature=(-1, 4, 4, 3)), "declares"),
         (set_tensor(0, shape_signature=(-2, 4, 4, 2)), "declares"),
@@ -169,6 +147,17 @@ def test_file_without_graph(tmp_path: Path) -> None:
     assert "no graph" in refusal(tmp_path / "net.tflite", build_model())
 
 
+def test_names_out_of_the_file_stay_short_and_on_one_line(tmp_path: Path) -> None:
+    graph = GraphBuilder()
+    x = graph.input("x\ny" * 1000, (3,))
+    graph.output(graph.op("CUSTOM:a\nb" + "c" * 1000, [99], (3,)))
+    message = refusal(tmp_path / "net.tflite", graph.build())
+    assert "a\\nbccc" in message
+    graph.operators[0].inputs = [x]
+    graph.tensors[x].shape = (-3,)
+    assert len(refusal(tmp_path / "net.tflite", graph.build())) < len(str(tmp_path)) + 300
+
+
 def strings(*values: bytes) -> bytes:
     """A string tensor: count, where each string starts, where the last one ends, characters."""
     starts = 4 * (len(values) + 2) + np.cumsum([0, *map(len, values)])
@@ -235,60 +224,10 @@ def test_data_behind_the_flatbuffer(tmp_path: Path) -> None:
     assert "behind the end of the file" in refusal(path, data[:-1])
 
 
-def patched(find: bytes, replace: bytes) -> bytes:
-    data = float_network()
-    assert data.count(find) == 1
-    return data.replace(find, replace)
-
-
-@pytest.mark.parametrize(
-    ("data", "words"),
-    [
-        (float_network()[:-100], "outside of the file"),
-        (float_network()[:9], "outside of the file"),
-        (b"\xff\xff\xff\x7f" + float_network()[4:], "outside of the file"),
-        (bytes(4) + float_network()[4:], "offset of a Model is zero"),
-        (patched(b"columns", b"col\xffmns"), "UTF-8"),
-        (patched(b"columns\0", b"columnsX"), "does not end"),
-    ],
-)
-def test_broken_structure(tmp_path: Path, data: bytes, words: str) -> None:
-    assert words in refusal(tmp_path / "net.tflite", data)
-
-
-def test_enumerations_have_limits(tmp_path: Path) -> None:
-    graph = sound_graph()
-    graph.operators[0].options = {"padding": 2}
-    assert "padding is 2" in refusal(tmp_path / "net.tflite", graph.build())
-
-
-def test_tables_that_overlap_are_not_walked_for_ever(tmp_path: Path) -> None:
-    """One long vector of operators that are all the same one, in many graphs that are all one."""
-    import flatbuffers
-    import tflite
-
-    builder = flatbuffers.Builder()
-
-    def vector(offset: int, count: int) -> int:
-        builder.StartVector(4, count, 4)
-        for _ in range(count):
-            builder.PrependUOffsetTRelative(offset)
-        return int(builder.EndVector())
-
-    numbers = builder.CreateNumpyVector(np.zeros(1, np.int32))
-    tflite.OperatorStart(builder)
-    operators = vector(tflite.OperatorEnd(builder), 30000)
-    tflite.SubGraphStart(builder)
-    tflite.SubGraphAddTensors(builder, operators)
-    tflite.SubGraphAddInputs(builder, numbers)
-    tflite.SubGraphAddOutputs(builder, numbers)
-    tflite.SubGraphAddOperators(builder, operators)
-    graphs = vector(tflite.SubGraphEnd(builder), 30000)
-    empty = vector(0, 0)
-    tflite.ModelStart(builder)
-    tflite.ModelAddVersion(builder, 3)
-    tflite.ModelAddOperatorCodes(builder, empty)
-    tflite.ModelAddBuffers(builder, empty)
-    tflite.ModelAddSubgraphs(builder, graphs)
-    builder.Finish(tflite.ModelEnd(builder), file_identifier=b"TFL3")
-    assert "overlap" in refusal(tmp_path / "net.tflite", bytes(builder.Output()))
+def test_variables_need_no_value(tmp_path: Path) -> None:
+    graph = GraphBuilder()
+    state = graph.tensor("state", (1, 2), variable=True)
+    graph.output(graph.op("ADD", [graph.input("x", (1, 2)), state], (1, 2)))
+    path = tmp_path / "net.tflite"
+    path.write_bytes(graph.build())
+    assert read(path).tensors[state].is_variable

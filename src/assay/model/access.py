@@ -6,6 +6,8 @@ from typing import Any
 
 import tflite
 
+from assay.model.damage import shortened
+
 _BUILTIN: dict[int, str] = {
     code: name for name, code in vars(tflite.BuiltinOperator).items() if name.isupper()
 }
@@ -49,3 +51,8 @@ def constant_bytes(model: tflite.Model, tensor: tflite.Tensor, data: bytes) -> m
     if buffer.DataLength() > 0:
         return memoryview(buffer.DataAsNumpy())
     return memoryview(data)[buffer.Offset() : buffer.Offset() + buffer.Size()]
+
+
+def operator_label(index: int, name: str) -> str:
+    """Return how an error speaks of an operator."""
+    return f"operator {index} ({shortened(name) if name.startswith('CUSTOM:') else name})"

@@ -12,3 +12,8 @@ class Damage(Exception):  # noqa: N818 - a finding about a file, turned into a M
         super().__init__(what)
         self.what = what
         self.remedy = remedy
+
+
+def shortened(name: str, limit: int = 60) -> str:
+    """Return a name out of a file in quotes, on one line and of bearable length."""
+    return repr(name if len(name) <= limit else f"{name[:limit]}...")

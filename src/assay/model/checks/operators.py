@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tflite
 
-from assay.model.access import builtin_code, ints, operator_name
+from assay.model.access import builtin_code, ints, operator_label, operator_name
 from assay.model.checks.operands import check_operands
 from assay.model.checks.scales import check_scales
 from assay.model.damage import Damage
@@ -22,18 +22,19 @@ def check_operator(model: tflite.Model, graph: tflite.SubGraph, index: int, file
     name = operator_name(model, operator)
     if name == "CUSTOM:":
         raise Damage(f"operator {index} is a custom operator without a name")
-    _check_options(operator, f"operator {index} ({name})", name)
+    label = operator_label(index, name)
+    _check_options(operator, label, name)
     end = operator.LargeCustomOptionsOffset() + operator.LargeCustomOptionsSize()
     if operator.LargeCustomOptionsOffset() > 1 and end > file_size:
-        raise Damage(f"the options of operator {index} ({name}) lie behind the end of the file")
+        raise Damage(f"the options of {label} lie behind the end of the file")
     tensors = graph.TensorsLength()
     optional = (*ints(operator.InputsAsNumpy()), *ints(operator.IntermediatesAsNumpy()))
     if not all(-1 <= tensor < tensors for tensor in optional):
-        raise Damage(f"operator {index} ({name}) reads a tensor that does not exist")
+        raise Damage(f"{label} reads a tensor that does not exist")
     if not all(0 <= tensor < tensors for tensor in ints(operator.OutputsAsNumpy())):
-        raise Damage(f"operator {index} ({name}) writes a tensor that does not exist")
-    check_operands(name, operator, f"operator {index} ({name})")
-    check_scales(name, operator, graph, f"operator {index} ({name})")
+        raise Damage(f"{label} writes a tensor that does not exist")
+    check_operands(name, operator, label)
+    check_scales(name, operator, graph, label)
 
 
 def _check_options(operator: tflite.Operator, label: str, name: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tflite
 
-from assay.model.access import ints, is_constant, operator_name
+from assay.model.access import ints, is_constant, operator_label, operator_name
 from assay.model.checks.tensors import label
 from assay.model.damage import Damage
 
@@ -28,7 +28,7 @@ def check_order(model: tflite.Model, graph: tflite.SubGraph) -> None:
     free = {i for i, tensor in enumerate(tensors) if tensor.IsVariable() or _is_empty(tensor)}
     for number in range(graph.OperatorsLength()):
         operator = graph.Operators(number)
-        name = f"operator {number} ({operator_name(model, operator)})"
+        name = operator_label(number, operator_name(model, operator))
         for index in ints(operator.InputsAsNumpy()):
             if index >= 0 and index not in written and index not in free:
                 raise Damage(f"{name} reads {label(tensors[index], index)} before it has a value")

@@ -10,17 +10,17 @@ import tflite
 from assay.model.access import constant_bytes, ints, is_constant, text
 from assay.model.checks.quantization import check_quantization
 from assay.model.checks.sparsity import check_sparsity
-from assay.model.damage import Damage
+from assay.model.damage import Damage, shortened
 from assay.model.dtypes import DTYPES, dense_bytes
 
 MAX_ELEMENTS = 2**31 - 1  # TFLite's kernels count elements in an int
-_NAME_LENGTH = 60
+MAX_RANK = 64  # as in NumPy; TFLite's kernels take fewer
 _EXTERNAL_BUFFER = 4 + 2 * 10  # slot 10, which the generated class does not know yet
 
 
 def label(tensor: tflite.Tensor, index: int) -> str:
     """Return how an error speaks of a tensor."""
-    return f"tensor {index} {text(tensor.Name())[:_NAME_LENGTH]!r}"
+    return f"tensor {index} {shortened(text(tensor.Name()))}"
 
 
 def check_tensor(model: tflite.Model, tensor: tflite.Tensor, index: int, data: bytes) -> None:
@@ -46,6 +46,8 @@ def check_tensor(model: tflite.Model, tensor: tflite.Tensor, index: int, data: b
 def _check_shape(tensor: tflite.Tensor, name: str) -> tuple[int, ...]:
     shape = ints(tensor.ShapeAsNumpy())
     signature = ints(tensor.ShapeSignatureAsNumpy())
+    if max(len(shape), len(signature)) > MAX_RANK:
+        raise Damage(f"{name} has {max(len(shape), len(signature))} dimensions")
     if any(size < 0 for size in shape) or math.prod(shape) > MAX_ELEMENTS:
         raise Damage(f"{name} has the impossible shape {list(shape)}")
     fits = len(signature) == len(shape) and all(
