@@ -57,6 +57,15 @@ def test_transposed_convolution_counts_its_input(read_graph: Reader) -> None:
     assert operator.parameters == 3 * 2 * 2 * 5
 
 
+def test_transposed_convolution_of_volumes(read_graph: Reader) -> None:
+    graph = GraphBuilder()
+    shape = graph.constant("shape", np.int32([1, 4, 4, 4, 3]))
+    w = graph.constant("w", np.zeros((2, 2, 2, 3, 5), np.float32))
+    inputs = [shape, w, graph.input("x", (1, 2, 2, 2, 5))]
+    graph.output(graph.op("CONV_3D_TRANSPOSE", inputs, (1, 4, 4, 4, 3)))
+    assert read_graph(graph).macs == 2**3 * 5 * 2**3 * 3
+
+
 def test_matmul_of_two_activations_has_no_parameters(read_graph: Reader) -> None:
     graph = GraphBuilder()
     inputs = [graph.input("a", (4, 6)), graph.input("b", (6, 5))]

@@ -153,6 +153,31 @@ def test_a_constant_without_elements_is_an_attribute(read_graph: Reader) -> None
     assert model.outputs[0].shape == ()
 
 
+def test_dimensions_to_squeeze(read_graph: Reader) -> None:
+    graph = GraphBuilder()
+    x = graph.input("x", (1, 4, 1))
+    graph.output(graph.op("SQUEEZE", [x], (4,), options={"squeeze_dims": (0, 2)}))
+    assert read_graph(graph).operators[0].attributes == {"squeeze_dims": (0, 2)}
+
+
+def test_operands_known_only_at_run_time_are_no_attributes(read_graph: Reader) -> None:
+    graph = GraphBuilder()
+    x, shape = graph.input("x", (4,)), graph.input("shape", (2,), "int32")
+    graph.output(graph.op("RESHAPE", [x, shape], (2, 2)))
+    assert read_graph(graph).operators[0].attributes == {}
+
+
+def test_long_operands_are_no_attributes(read_graph: Reader) -> None:
+    graph = GraphBuilder()
+    sizes = graph.constant("sizes", np.ones(65, np.int32))
+    parts = [graph.tensor(f"part{i}", (1,)) for i in range(65)]
+    axis = graph.constant("axis", np.int32(0))
+    options = {"num_splits": 65}
+    graph.multi_op("SPLIT_V", [graph.input("x", (65,)), sizes, axis], parts, options=options)
+    graph.output(*parts)
+    assert read_graph(graph).operators[0].attributes == {"num_splits": 65, "axis": (0,)}
+
+
 def test_operators_without_options_have_no_attributes(read_graph: Reader) -> None:
     graph = GraphBuilder()
     graph.output(graph.op("LOGISTIC", [graph.input("x", (2,))], (2,)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import flatbuffers
@@ -31,6 +32,25 @@ def patched(find: bytes, replace: bytes) -> bytes:
     ],
 )
 def test_broken_structure(tmp_path: Path, data: bytes, words: str) -> None:
+    assert words in refusal(tmp_path / "net.tflite", data)
+
+
+@pytest.mark.parametrize(
+    ("header", "words"),
+    [
+        ((3, 8, 4, 0), "layout of a Model"),  # a table of slots that ends within its own header
+        ((7, 8, 4, 0), "layout of a Model"),  # or in the middle of a slot
+        ((8, 3, 0, 0), "layout of a Model"),  # a table without room for where its slots are
+        ((8, 8, 6, 0), "Model.version lies outside"),
+        ((8, 8, 2, 0), "Model.version lies outside"),
+        ((8, 9000, 4, 0), "outside of the file"),
+        ((9000, 8, 4, 0), "outside of the file"),
+        ((8, 8, 4, 0), "lacks its operator_codes"),
+    ],
+)
+def test_broken_table(tmp_path: Path, header: tuple[int, ...], words: str) -> None:
+    """The root at 16, its slots' offsets at 8: their size, the table's size, and two slots."""
+    data = struct.pack("<I4s4HiI", 16, b"TFL3", *header, 8, 3)
     assert words in refusal(tmp_path / "net.tflite", data)
 
 

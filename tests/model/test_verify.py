@@ -93,19 +93,26 @@ def test_nonsense_is_refused(tmp_path: Path, change: Change, words: str) -> None
 
 
 @pytest.mark.parametrize(
-    ("scales", "words"),
-    [((0.5, 1e-7), "takes values of scale 0.5 to a scale of 1e-07"), ((0.5, 0.25), None)],
+    ("name", "scale", "words"),
+    [
+        ("ADD", 0.25, None),
+        ("SUB", 0.5 / 2**18, None),
+        ("ADD", 0.5 / 2**19, "takes values of scale 0.5 to a scale of 9.54e-07"),
+        ("SUB", 1e-9, "to a scale of 1e-09"),
+        ("SQUARED_DIFFERENCE", 0.25 / 2**11, None),
+        ("SQUARED_DIFFERENCE", 0.25 / 2**12, "to a scale of 6.1e-05"),
+    ],
 )
 def test_sums_need_scales_of_one_order(
-    tmp_path: Path, scales: tuple[float, float], words: str | None
+    tmp_path: Path, name: str, scale: float, words: str | None
 ) -> None:
     graph = GraphBuilder()
-    x = graph.input("x", (4,), "int8", per_tensor(scales[0]))
-    graph.output(graph.op("ADD", [x, x], (4,), "int8", per_tensor(scales[1])))
+    x = graph.input("x", (4,), "int8", per_tensor(0.5))
+    graph.output(graph.op(name, [x, x], (4,), "int8", per_tensor(scale)))
     path = tmp_path / "net.tflite"
     if words is None:
         path.write_bytes(graph.build())
-        assert read(path).op_counts == {"ADD": 1}
+        assert read(path).op_counts == {name: 1}
     else:
         assert words in refusal(path, graph.build())
 

@@ -82,10 +82,25 @@ def test_metadata_needs_its_buffer(tmp_path: Path) -> None:
     assert "metadata 'notes'" in refusal(tmp_path / "net.tflite", broken)
 
 
-def sparse(order: list[int], *dimensions: generated.DimensionMetadataT) -> Callable[..., None]:
+@pytest.mark.parametrize("kind", [generated.BuiltinOptions.NONE, None])
+def test_operators_may_lack_their_options(tmp_path: Path, kind: int | None) -> None:
+    def drop(model: generated.ModelT) -> None:
+        operator = main_graph(model).operators[0]
+        operator.builtinOptions = None
+        if kind is not None:
+            operator.builtinOptionsType = kind
+
+    path = tmp_path / "net.tflite"
+    path.write_bytes(repacked(sound_graph().build(), drop))
+    assert read(path).operators[0].attributes == {}
+
+
+def sparse(
+    order: list[int], *dimensions: generated.DimensionMetadataT, blocks: list[int] | None = None
+) -> Callable[..., None]:
     def change(model: generated.ModelT) -> None:
         sparsity = generated.SparsityParametersT()
-        sparsity.traversalOrder, sparsity.blockMap = order, []
+        sparsity.traversalOrder, sparsity.blockMap = order, blocks or []
         sparsity.dimMetadata = list(dimensions)
         main_graph(model).tensors[1].sparsity = sparsity
         model.buffers[main_graph(model).tensors[1].buffer].data = [5, 7]
@@ -119,6 +134,7 @@ def compressed_dimension(segments: list[int] | None) -> generated.DimensionMetad
         (sparse([0, 1], dense_dimension(2)), "described once"),
         (sparse([0, 1], dense_dimension(0), compressed_dimension([0, 1, 2])), "of size 0"),
         (sparse([0, 1], dense_dimension(2), compressed_dimension(None)), "are missing"),
+        (sparse([0, 1, 2], *[dense_dimension(2)] * 3, blocks=[2]), "does not have"),
     ],
 )
 def test_sparse_constants(tmp_path: Path, change: Callable[..., None], words: str | None) -> None:

@@ -41,10 +41,7 @@ def count_macs(
     """
     if name not in FILTER_OPERATORS:
         return 0
-    operands = filter_operands(name, inputs, tensors)
-    if operands is None or not outputs:
-        return 0
-    activation, kernel = operands
+    activation, kernel = filter_operands(name, inputs, tensors)
     outgoing = tensors[outputs[0]].elements
     if name == "CONV_2D":  # a grouped filter's depth is that of one group
         return outgoing * math.prod(kernel.static_shape[1:])
@@ -70,12 +67,10 @@ def count_macs(
 
 def filter_operands(
     name: str, inputs: Sequence[int], tensors: Sequence[Tensor]
-) -> tuple[Tensor, Tensor] | None:
-    """Return the activation and the filter of one of FILTER_OPERATORS, None where one is absent."""
-    slots = FILTER_OPERATORS[name]
-    if max(slots) >= len(inputs) or any(inputs[slot] < 0 for slot in slots):
-        return None
-    return tensors[inputs[slots[0]]], tensors[inputs[slots[1]]]
+) -> tuple[Tensor, Tensor]:
+    """Return the activation and the filter of one of FILTER_OPERATORS."""
+    activation, kernel = FILTER_OPERATORS[name]
+    return tensors[inputs[activation]], tensors[inputs[kernel]]
 
 
 def stored_constants(

@@ -58,11 +58,8 @@ def classify(
 def _precision(
     operator: Operator, tensors: Sequence[Tensor], source: Mapping[int, int]
 ) -> Precision:
-    operands = None
     if operator.name in FILTER_OPERATORS:
-        operands = filter_operands(operator.name, operator.inputs, tensors)
-    if operands is not None:
-        activation, kernel = operands
+        activation, kernel = filter_operands(operator.name, operator.inputs, tensors)
         stored = tensors[source.get(kernel.index, kernel.index)]
         return _OF_TYPES.get((activation.dtype, stored.dtype), "mixed")
     for index in (
