@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,14 +10,21 @@ import numpy as np
 
 from assay.compiler import tvm_api
 from assay.compiler.artifact import Manifest, read_artifact
+from assay.compiler.target import resolve_target
 from assay.errors import ArtifactError, ConfigError
 from assay.model.spec import TensorSpec
 from assay.runtimes.base import BaseRuntime
+from assay.runtimes.checks import check_threads
+from assay.runtimes.host import obstacle
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from assay.compiler.build import Build
+
+
+# Of TVM's affinity modes (big cores, little cores, ...), the one that takes the number as it is.
+_SIZE_AS_ASKED = 1
 
 
 class TVMRuntime(BaseRuntime):
@@ -53,22 +61,33 @@ class TVMRuntime(BaseRuntime):
 
 
 def use_threads(threads: int) -> int:
-    """Size TVM's thread pool, which all its modules in this process share; ConfigError below 1.
+    """Size TVM's thread pool, which all its modules in this process share; return its new size.
 
-    Mode 1 prefers big cores and pins; assay leaves pinning to whoever measures (mode 0).
+    ConfigError if that is below 1, or more than the pool was created for. By default TVM creates
+    it for half the cores (taking them for hyper-threads), pins the calling thread and lets workers
+    spin for 0.1 s; here it holds all cores, pins nothing and sleeps after 0.1 ms.
     """
     import tvm
 
-    if threads < 1:
-        raise ConfigError(f"{threads} threads cannot run anything: give --threads 1 or more")
-    tvm.get_global_func("runtime.config_threadpool")(0, threads)
+    check_threads(threads)
+    cores = os.cpu_count() or 1
+    os.environ.setdefault("TVM_NUM_THREADS", str(max(threads, cores)))
+    os.environ.setdefault("TVM_BIND_THREADS", "0")
+    os.environ.setdefault("TVM_THREAD_POOL_SPIN_COUNT", "200")  # half a microsecond each
+    tvm.get_global_func("runtime.config_threadpool")(_SIZE_AS_ASKED, threads)
+    if (size := int(tvm.get_global_func("runtime.NumThreads")())) != threads:
+        raise ConfigError(
+            f"TVM's thread pool of this process has {size} threads, not {threads}: set "
+            f"TVM_NUM_THREADS={threads} before the first model is loaded"
+        )
     return threads
 
 
 def open_tvm(path: str | Path, threads: int = 1) -> TVMRuntime:
     """Load a library that assay compiled, or compile a model for this machine and load that.
 
-    ArtifactError if library and manifest do not fit together or the library does not load.
+    ArtifactError if library and manifest do not fit together, if the library is for another kind
+    of machine, or if it does not load.
     """
     library = Path(path)
     if library.suffix != ".so":
@@ -76,6 +95,7 @@ def open_tvm(path: str | Path, threads: int = 1) -> TVMRuntime:
     import tvm
 
     manifest = read_artifact(library)
+    _check_machine(str(library), manifest)
     try:
         module = tvm_api.load_library(str(library))
     except (RuntimeError, tvm.error.InternalError, OSError) as error:
@@ -90,8 +110,17 @@ def open_stock(path: str | Path, threads: int = 1) -> TVMRuntime:
 
 
 def open_build(build: Build, threads: int = 1, name: str = "tvm") -> TVMRuntime:
-    """Run a build from memory, without saving it first."""
+    """Run a build from memory, without saving it first; ArtifactError if it is not for here."""
+    _check_machine(build.manifest.model_name, build.manifest)
     return TVMRuntime(build.executable.jit(), build.manifest, threads, name)
+
+
+def _check_machine(name: str, manifest: Manifest) -> None:
+    host = manifest.config.get("target_host")
+    targets = [manifest.resolved_target, *([resolve_target(host).json()] if host else [])]
+    reason = next(filter(None, map(obstacle, targets)), None)
+    if reason is not None:
+        raise ArtifactError(f"{name}: cannot run here, as {reason}; compile it for --target native")
 
 
 def _compile(path: Path, pipeline: str) -> Build:
