@@ -10,7 +10,6 @@ import numpy as np
 
 from assay.compiler import tvm_api
 from assay.compiler.artifact import Manifest, read_artifact
-from assay.compiler.target import resolve_target
 from assay.errors import ArtifactError, ConfigError
 from assay.model.spec import TensorSpec
 from assay.runtimes.base import BaseRuntime
@@ -116,8 +115,7 @@ def open_build(build: Build, threads: int = 1, name: str = "tvm") -> TVMRuntime:
 
 
 def _check_machine(name: str, manifest: Manifest) -> None:
-    host = manifest.config.get("target_host")
-    targets = [manifest.resolved_target, *([resolve_target(host).json()] if host else [])]
+    targets = filter(None, (manifest.resolved_target, manifest.config["target_host"]))
     reason = next(filter(None, map(obstacle, targets)), None)
     if reason is not None:
         raise ArtifactError(f"{name}: cannot run here, as {reason}; compile it for --target native")
