@@ -1,5 +1,6 @@
 """Compiles a kernel, runs it between guard zones, and compares with a reference."""
 
+import re
 from functools import lru_cache
 
 import numpy as np
@@ -62,6 +63,13 @@ def _guarded(shape, fill):
     tensor = memory[GUARD : GUARD + size].reshape(shape)
     tensor[...] = fill
     return memory, tensor
+
+
+def innermost_blocks(module, isa):
+    """The x86 assembly between labels and jumps, where it multiplies a lot."""
+    multiply = "vfmadd" if isa.fma else "mulps"
+    blocks = re.split(r"^\.LBB\S+:|^\tj\w+\t", module.inspect_source("asm"), flags=re.MULTILINE)
+    return [block for block in blocks if block.count(multiply) >= 8]
 
 
 def random(rng, *shape):

@@ -42,8 +42,14 @@ class KernelBuilder:
         return flat
 
     def workspace(self, name: str, size: int, dtype: str = "float32") -> Buffer:
-        """Allocate ``size`` elements of memory that live for the rest of the current block."""
-        return self.allocate(name, size, dtype, "global")
+        """Allocate ``size`` elements of memory that live for the rest of the current block.
+
+        Below 1 KiB TVM takes them from the stack, where LLVM can turn them into registers. (Scope
+        ``local`` would always mean the heap on CPUs.)
+        """
+        buffer = tirx.decl_buffer((size,), dtype, name, data_alignment=_ALIGNMENT)
+        self._emit(tirx.AllocBuffer(buffer))
+        return buffer
 
     def registers(self, rows: int, widths: Sequence[int]) -> RegisterTile:
         """Declare ``rows`` x ``len(widths)`` vectors of float32; ``widths`` are lanes."""
@@ -77,10 +83,8 @@ class KernelBuilder:
             return
         carry.save()
         with self._loop(extent, ForKind.SERIAL) as index:
-            carry.restore()
             yield index
             carry.save()
-        carry.restore()
 
     @contextlib.contextmanager
     def parallel(self, extent: int) -> Iterator[Expr]:
@@ -119,12 +123,6 @@ class KernelBuilder:
             zero = tirx.IntImm("int32", 0)
             self._emit(tirx.For(index, zero, _index(extent), kind, _sequence(body), None, {}))
 
-    def allocate(self, name: str, size: int, dtype: str, scope: str) -> Buffer:
-        """Allocate memory in the current block; in scope ``local`` LLVM may use registers."""
-        buffer = tirx.decl_buffer((size,), dtype, name, scope=scope, data_alignment=_ALIGNMENT)
-        self._emit(tirx.AllocBuffer(buffer))
-        return buffer
-
     def _emit(self, statement: Any) -> None:
         self._blocks[-1].append(statement)
 
@@ -136,9 +134,9 @@ class KernelBuilder:
 class RegisterTile:
     """A grid of vectors that change while a kernel runs: the sums that it is working on.
 
-    In straight code each new value gets a name. Turns of a loop hand the values on in memory that
-    is only ever addressed by constants, which LLVM turns into registers; few accesses to it keep
-    compilation fast, as TVM's CompactBufferAllocation looks at each of them.
+    In straight code each new value gets a name. Turns of a loop hand the values on in memory, one
+    small buffer per vector, which LLVM turns into registers. (One buffer for all would be too large
+    for the stack, and TVM's CompactBufferAllocation takes long over buffers with many accesses.)
     """
 
     def __init__(self, builder: KernelBuilder, rows: int, widths: tuple[int, ...]) -> None:
@@ -146,14 +144,16 @@ class RegisterTile:
         self.widths = widths
         self._builder = builder
         self._values: dict[tuple[int, int], Expr] = {}
-        self._memory: Buffer | None = None
+        self._memory: dict[tuple[int, int], Buffer] = {}
 
     def get(self, row: int, column: int) -> Expr:
         """Return vector ``column`` of a row."""
+        self._restore()
         return self._values[row, column]
 
     def put(self, row: int, column: int, value: Expr) -> None:
         """Replace vector ``column`` of a row."""
+        self._restore()
         self._values[row, column] = self._builder.let(value)
 
     def fill(self, values: Sequence[Expr]) -> None:
@@ -161,27 +161,28 @@ class RegisterTile:
         named = [self._builder.let(value) for value in values]
         self._values = {(i, q): v for i in range(self.rows) for q, v in enumerate(named)}
 
+    def clear(self) -> None:
+        """Set every vector to zero."""
+        self.fill([constant(0.0, lanes) for lanes in self.widths])
+
     def add_product(self, row: int, column: int, left: Expr, right: Expr) -> None:
         """Add ``left * right``: TVM emits llvm.fmuladd, one instruction where there is one."""
         self.put(row, column, self.get(row, column) + left * right)
 
     def save(self) -> None:
-        """Write all vectors to memory; whoever opens a loop that changes them does."""
-        size = self.rows * len(self.widths) * max(self.widths)
-        if self._memory is None:
-            self._memory = self._builder.allocate("tile", size, "float32", "local")
+        """Move all vectors to memory, where they stay until one is asked for."""
         for (row, column), value in self._values.items():
-            offset = self._offset(row, column)
-            self._builder.store(self._memory, offset, value, self.widths[column])
+            lanes = self.widths[column]
+            if (row, column) not in self._memory:
+                self._memory[row, column] = self._builder.workspace("sum", lanes)
+            self._builder.store(self._memory[row, column], 0, value, lanes)
+        self._values = {}
 
-    def restore(self) -> None:
-        """Read all vectors back."""
-        for row, column in self._values:
-            offset = self._offset(row, column)
-            self.put(row, column, self._builder.load(self._memory, offset, self.widths[column]))
-
-    def _offset(self, row: int, column: int) -> int:
-        return (row * len(self.widths) + column) * max(self.widths)
+    def _restore(self) -> None:
+        if not self._values:
+            for (row, column), buffer in self._memory.items():
+                value = self._builder.load(buffer, 0, self.widths[column])
+                self._values[row, column] = self._builder.let(value)
 
 
 def broadcast(value: Expr, lanes: int) -> Expr:

@@ -183,14 +183,11 @@ class _DepthwiseWriter:
         lanes = run.packed_columns
         channel = b.let(run.start + vector * lanes)
         tile = b.registers(rows * columns.size, [lanes])
-        tile.fill([self.epilogue.start(channel, lanes)])
+        self.epilogue.start_tile(tile, channel, [(0, lanes)])
         sums(tile, columns, column, channel)
-        for i in range(rows):
-            for j in range(columns.size):
-                pixel = b.let((batch * p.out_h + row + i) * p.out_w + column + j)
-                value = tile.get(i * columns.size + j, 0)
-                value = self.epilogue.finish(value, pixel, batch, channel, lanes)
-                b.store(self.output, pixel * p.out_c + channel, value, lanes)
+        corner = b.let((batch * p.out_h + row) * p.out_w + column)
+        pixels = [corner + (i * p.out_w + j) for i in range(rows) for j in range(columns.size)]
+        self.epilogue.write_tile(tile, self.output, pixels, batch, channel, [(0, lanes)])
 
     def _start(self, batch: Expr, image_row: Expr, column: Expr, channel: Expr) -> Expr:
         """Return where the first tap of the tile's first output is in the input."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from assay.compiler.kernels.activations import BINARY, UNARY
 
 if TYPE_CHECKING:
-    from assay.compiler.kernels.builder import Buffer, Expr, KernelBuilder
+    from assay.compiler.kernels.builder import Buffer, Expr, KernelBuilder, RegisterTile
 
 Operand = Literal["channel", "batch_channel", "tensor"]
 
@@ -96,9 +96,7 @@ def unary(op: str, *constants: float) -> Step:
 class EpilogueWriter:
     """Emits an epilogue for vectors of outputs; a leading bias starts the sums instead."""
 
-    def __init__(
-        self, builder: KernelBuilder, epilogue: Epilogue, output: Sequence[int], name: str = "e"
-    ) -> None:
+    def __init__(self, builder: KernelBuilder, epilogue: Epilogue, output: Sequence[int]) -> None:
         """Declare the operands as parameters of the kernel, for an output of the given shape."""
         self._builder = builder
         self._channels = output[-1]
@@ -108,14 +106,20 @@ class EpilogueWriter:
             buffer = None
             if step.operand:
                 index, shape = next(shapes)
-                buffer = builder.parameter(f"{name}{index}", shape)
+                buffer = builder.parameter(f"operand{index}", shape)
             self._steps.append((step, buffer))
         self._bias = None
         if self._steps and self._steps[0][0] == bias():
             self._bias = self._steps.pop(0)[1]
 
+    def start_tile(
+        self, tile: RegisterTile, column: Expr, vectors: Sequence[tuple[int, int]]
+    ) -> None:
+        """Set all rows of a tile to what sums start from; ``vectors`` are (channel, lanes)."""
+        tile.fill([self.start(column + offset, lanes) for offset, lanes in vectors])
+
     def start(self, channel: Expr, lanes: int) -> Expr:
-        """Return what the sums of ``lanes`` channels start from: the bias, or zero."""
+        """Return what the sums of ``lanes`` channels start from: zero, or the bias."""
         from assay.compiler.kernels.builder import constant
 
         if self._bias is None:
@@ -137,6 +141,22 @@ class EpilogueWriter:
                 right = self._builder.load(buffer, offset, lanes)
             value = BINARY[step.op](value, right)
         return value
+
+    def write_tile(
+        self,
+        tile: RegisterTile,
+        output: Buffer,
+        pixels: Sequence[Expr],
+        batch: Expr,
+        column: Expr,
+        vectors: Sequence[tuple[int, int]],
+    ) -> None:
+        """Finish a tile of one row per pixel and store it; ``vectors`` are (channel, lanes)."""
+        for row, pixel in enumerate(pixels):
+            for index, (offset, lanes) in enumerate(vectors):
+                channel = column + offset
+                value = self.finish(tile.get(row, index), pixel, batch, channel, lanes)
+                self._builder.store(output, pixel * self._channels + channel, value, lanes)
 
     def _offset(self, operand: Operand | None, pixel: Expr, batch: Expr, channel: Expr) -> Expr:
         if operand == "channel":

@@ -12,19 +12,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from assay.compiler.kernels.builder import (
-    Buffer,
-    Expr,
-    KernelBuilder,
-    broadcast,
-    minimum,
-    within,
-)
+from assay.compiler.kernels.builder import Buffer, Expr, KernelBuilder, minimum, within
 from assay.compiler.kernels.epilogue import Epilogue, EpilogueWriter
+from assay.compiler.kernels.microkernel import add_outer_product
 from assay.compiler.kernels.panels import PanelRun, packed_columns, panel_count, split_columns
 from assay.compiler.kernels.splits import EvenSplit, split_evenly
 from assay.compiler.kernels.tiles import choose_tile
-from assay.compiler.kernels.work import ACCEPTABLE_BALANCE, balance, task_count
+from assay.compiler.kernels.work import Sharing, choose_sharing, task_count
 from assay.compiler.target import Isa
 
 
@@ -70,8 +64,7 @@ class Plan:
     runs: tuple[PanelRun, ...]
     tiles: EvenSplit
     block_tiles: int
-    parallel_rows: bool
-    parallel_panels: bool
+    sharing: Sharing
 
     @property
     def blocks(self) -> int:
@@ -91,23 +84,20 @@ def make_plan(isa: Isa, product: Product, parallel: int) -> Plan:
     tile = choose_tile(isa, strips.length, product.columns, depth)
     runs = column_runs(isa, product)
     tiles = split_evenly(strips.length, tile.rows)
-    tile_bytes = 4 * depth * tile.rows
-    weight_bytes = 4 * depth * packed_columns(runs)
-    block_tiles = 1
-    if weight_bytes > isa.l1_bytes // 2:
-        block_tiles = max(1, min(tiles.tiles, isa.l2_bytes // 2 // tile_bytes))
-
     input_bytes = 4 * product.rows * depth
+    weight_bytes = 4 * depth * packed_columns(runs)
     moved = input_bytes + weight_bytes + 4 * product.rows * product.columns
     tasks = task_count(isa, parallel, 2 * product.rows * product.columns * depth, moved)
-    by_rows = balance(tiles.tiles * strips.count, tasks)
-    by_panels = balance(panel_count(runs), tasks)
-    favourite, other = (by_rows, by_panels) if input_bytes > weight_bytes else (by_panels, by_rows)
-    first_choice = favourite >= min(ACCEPTABLE_BALANCE, other)
-    rows_shared = first_choice == (input_bytes > weight_bytes)
-    if tasks > 1 and rows_shared and strips.count < tasks:
+    row_parts = tiles.tiles * strips.count
+    sharing = choose_sharing(tasks, row_parts, panel_count(runs), input_bytes, weight_bytes)
+
+    block_tiles = 1
+    if weight_bytes > isa.l1_bytes // 2:
+        tile_bytes = 4 * depth * tile.rows
+        block_tiles = max(1, min(tiles.tiles, isa.l2_bytes // 2 // tile_bytes))
+    if sharing == "rows" and strips.count < tasks:
         block_tiles = min(block_tiles, -(-tiles.tiles // tasks))
-    return Plan(runs, tiles, block_tiles, tasks > 1 and rows_shared, tasks > 1 and not rows_shared)
+    return Plan(runs, tiles, block_tiles, sharing)
 
 
 def write_product(product: Product, isa: Isa, name: str, parallel: int) -> Any:
@@ -119,8 +109,7 @@ def write_product(product: Product, isa: Isa, name: str, parallel: int) -> Any:
     gate = b.parameter("gate", product.gate_shape) if product.gate_shape else None
     epilogue = EpilogueWriter(b, product.epilogue, product.output_shape)
     output = b.parameter("output", product.output_shape)
-    writer = _ProductWriter(b, product, plan, source, weights, gate, epilogue, output)
-    writer.write()
+    _ProductWriter(b, product, plan, source, weights, gate, epilogue, output).write()
     return b.function(name)
 
 
@@ -136,7 +125,7 @@ class _ProductWriter:
     output: Buffer
 
     def write(self) -> None:
-        if not self.plan.parallel_panels:
+        if self.plan.sharing != "panels":
             self._row_blocks(self._all_panels)
             return
         with self.b.parallel(panel_count(self.plan.runs)) as panel:
@@ -145,9 +134,9 @@ class _ProductWriter:
                     self._row_blocks(partial(self._block, run, panel - run.first))
 
     def _row_blocks(self, body: Callable[[Expr, Expr], None]) -> None:
-        b, plan, strips = self.b, self.plan, self.product.strips
-        loop = b.parallel if plan.parallel_rows else b.serial
-        with loop(strips.count * plan.blocks) as unit:
+        b, plan = self.b, self.plan
+        loop = b.parallel if plan.sharing == "rows" else b.serial
+        with loop(self.product.strips.count * plan.blocks) as unit:
             strip = b.let(unit // plan.blocks)
             first = b.let(unit % plan.blocks * plan.block_tiles)
             body(strip, first)
@@ -173,7 +162,7 @@ class _ProductWriter:
     def _tile(self, run: PanelRun, panel: Expr, strip: Expr, row: Expr, rows: int) -> None:
         b, product, strips = self.b, self.product, self.product.strips
         batch = b.let(strip // strips.per_batch)
-        inner = b.let(strip % strips.per_batch)
+        inner = strip % strips.per_batch
         depth, width = product.depth, run.packed_columns
         start = batch * strips.batch_step + inner * strips.strip_step + row * strips.row_step
         start = b.let(start)
@@ -182,26 +171,13 @@ class _ProductWriter:
         pixel = b.let(strip * strips.length + row)
 
         tile = b.registers(rows, run.widths)
-        tile.fill([self.epilogue.start(column + offset, lanes) for offset, lanes in run.vectors])
+        self.epilogue.start_tile(tile, column, run.vectors)
         with b.serial(depth, carry=tile) as k:
-            right = self._weights(run, packed + k * width, batch * depth + k)
-            for i in range(rows):
-                left = b.let(b.load(self.source, start + k + i * strips.row_step))
-                for q, lanes in enumerate(run.widths):
-                    tile.add_product(i, q, broadcast(left, lanes), right[q])
-        for i in range(rows):
-            for q, (offset, lanes) in enumerate(run.vectors):
-                channel = column + offset
-                value = self.epilogue.finish(tile.get(i, q), pixel + i, batch, channel, lanes)
-                b.store(self.output, (pixel + i) * product.columns + channel, value, lanes)
-
-    def _weights(self, run: PanelRun, packed: Expr, gate: Expr) -> list[Expr]:
-        b = self.b
-        starts = run.packed_starts()
-        loads = [
-            b.load(self.weights, packed + s, n) for s, n in zip(starts, run.widths, strict=True)
-        ]
-        if self.gate is not None:
-            factor = b.let(b.load(self.gate, gate))
-            loads = [w * broadcast(factor, n) for w, n in zip(loads, run.widths, strict=True)]
-        return [b.let(load) for load in loads]
+            inputs = [(i, start + k + i * strips.row_step) for i in range(rows)]
+            factor = None
+            if self.gate is not None:
+                factor = b.let(b.load(self.gate, batch * depth + k))
+            weights = (self.weights, packed + k * width)
+            add_outer_product(b, tile, run, weights, (self.source, inputs), factor)
+        pixels = [pixel + i for i in range(rows)]
+        self.epilogue.write_tile(tile, self.output, pixels, batch, column, run.vectors)

@@ -36,6 +36,14 @@ class Window:
         complete = [o for o in range(self.out_size) if self.complete(o)]
         return range(complete[0], complete[-1] + 1) if complete else range(0)
 
+    @property
+    def some_see_nothing(self) -> bool:
+        """Whether an output has no tap on the image at all."""
+        return not all(
+            any(self.inside(output, tap) for tap in range(self.kernel))
+            for output in range(self.out_size)
+        )
+
     def taps(self, b: KernelBuilder, output: Expr) -> tuple[Expr, Expr]:
         """Return the first tap on the image and their number, for an output known at run time.
 

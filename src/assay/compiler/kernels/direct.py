@@ -1,0 +1,272 @@
+"""Direct convolution of any window, stride, dilation, padding and number of groups.
+
+A register tile is a few output columns of one row by a panel of output channels. Weights are packed
+as panels [kernel_h][kernel_w][in_c / groups][panel columns]. Window rows that leave the image are
+skipped by the bounds of the loop over them; column tiles at the image's edge are generated apart,
+with only the taps that exist, so that there is neither a padding pass nor a test inside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+from assay.compiler.kernels.builder import (
+    Buffer,
+    Expr,
+    KernelBuilder,
+    RegisterTile,
+    maximum,
+    minimum,
+    within,
+)
+from assay.compiler.kernels.epilogue import EpilogueWriter
+from assay.compiler.kernels.microkernel import add_outer_product
+from assay.compiler.kernels.panels import (
+    PanelRun,
+    pack_panels,
+    packed_columns,
+    panel_count,
+    split_columns,
+)
+from assay.compiler.kernels.problem import Conv2d
+from assay.compiler.kernels.tiles import choose_tile
+from assay.compiler.kernels.windows import OutputTiles, tile_outputs
+from assay.compiler.kernels.work import Sharing, choose_sharing, task_count
+from assay.compiler.target import Isa
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+def applicable(problem: Conv2d) -> bool:
+    """Tell whether the kernel fits: always, but for a gated input."""
+    return not problem.input_gate
+
+
+def pack(problem: Conv2d, isa: Isa, weights: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Pack weights HWIO group by group into column panels, flat."""
+    import numpy as np
+
+    matrix = weights.reshape(-1, problem.out_c)
+    runs = _make_plan(problem, isa, 1).runs
+    groups = np.split(matrix, problem.groups, axis=1)
+    return np.concatenate([pack_panels(group, runs) for group in groups])
+
+
+def generate(problem: Conv2d, isa: Isa, name: str, parallel: int = 1) -> Any:
+    """Return the kernel as a PrimFunc; parameters as :class:`Conv2d` says."""
+    b = KernelBuilder()
+    p = problem
+    plan = _make_plan(p, isa, parallel)
+    source = b.parameter("input", p.input_shape)
+    columns = p.groups * packed_columns(plan.runs)
+    weights = b.parameter("weights", (prod(p.weights_shape[:3]) * columns,))
+    epilogue = EpilogueWriter(b, p.epilogue, p.output_shape)
+    output = b.parameter("output", p.output_shape)
+    _DirectWriter(b, p, plan, source, weights, epilogue, output).write()
+    return b.function(name)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """Column panels of each group, tiles of output columns, output rows per block, threads."""
+
+    runs: tuple[PanelRun, ...]
+    tiles: tuple[OutputTiles, ...]
+    block_rows: int
+    sharing: Sharing
+
+
+def _make_plan(p: Conv2d, isa: Isa, parallel: int) -> _Plan:
+    depth, columns = prod(p.weights_shape[:3]), p.out_c // p.groups
+    tile = choose_tile(isa, p.out_w, columns, depth)
+    runs = split_columns(columns, isa.lanes(), tile.vectors)
+    input_bytes, weight_bytes = 4 * prod(p.input_shape), 4 * depth * p.groups * packed_columns(runs)
+    moved = input_bytes + weight_bytes + 4 * prod(p.output_shape)
+    tasks = task_count(isa, parallel, p.flops, moved)
+    row_parts, panel_parts = p.batch * p.out_h, p.groups * panel_count(runs)
+    sharing = choose_sharing(tasks, row_parts, panel_parts, input_bytes, weight_bytes)
+
+    block_rows = 1
+    if weight_bytes > isa.l1_bytes // 2:
+        row_bytes = 4 * p.stride_h * p.in_w * p.in_c
+        block_rows = max(1, min(p.out_h, isa.l2_bytes // 2 // row_bytes))
+    if sharing == "rows" and p.batch < tasks:
+        block_rows = min(block_rows, -(-p.out_h // tasks))
+    return _Plan(runs, tile_outputs(p.columns, tile.rows), block_rows, sharing)
+
+
+@dataclass(frozen=True)
+class _Panel:
+    """One panel of one group: its first output channel, and its place in the packed weights."""
+
+    run: PanelRun
+    channel: Expr
+    packed: Expr
+    in_channel: Expr
+
+
+@dataclass(frozen=True)
+class _DirectWriter:
+    b: KernelBuilder
+    p: Conv2d
+    plan: _Plan
+    source: Buffer
+    weights: Buffer
+    epilogue: EpilogueWriter
+    output: Buffer
+
+    @property
+    def group_depth(self) -> int:
+        """Input channels of one group."""
+        return self.p.in_c // self.p.groups
+
+    def write(self) -> None:
+        b, runs = self.b, self.plan.runs
+        if self.plan.sharing != "panels":
+            self._row_blocks(self._all_panels)
+            return
+        panels = panel_count(runs)
+        with b.parallel(self.p.groups * panels) as index:
+            group, panel = b.let(index // panels), b.let(index % panels)
+            for run in runs:
+                with b.when(within(panel, run.first, run.first + run.count)):
+                    self._row_blocks(
+                        partial(self._block, self._panel(run, group, panel - run.first))
+                    )
+
+    def _row_blocks(self, body: Callable[[Expr, Expr], None]) -> None:
+        b, rows = self.b, self.plan.block_rows
+        blocks = -(-self.p.out_h // rows)
+        loop = b.parallel if self.plan.sharing == "rows" else b.serial
+        with loop(self.p.batch * blocks) as unit:
+            body(b.let(unit // blocks), b.let(unit % blocks * rows))
+
+    def _all_panels(self, batch: Expr, first_row: Expr) -> None:
+        b = self.b
+        with b.serial(self.p.groups) as group:
+            for run in self.plan.runs:
+                with b.serial(run.count) as index:
+                    self._block(self._panel(run, group, index), batch, first_row)
+
+    def _panel(self, run: PanelRun, group: Expr, index: Expr) -> _Panel:
+        b, p = self.b, self.p
+        before = index * run.packed_columns
+        channel = group * (p.out_c // p.groups) + run.start + before
+        packed = group * packed_columns(self.plan.runs) + run.packed + before
+        depth = prod(p.weights_shape[:3])
+        return _Panel(run, b.let(channel), b.let(packed * depth), group * self.group_depth)
+
+    def _block(self, panel: _Panel, batch: Expr, first_row: Expr) -> None:
+        b, p = self.b, self.p
+        count: Expr = self.plan.block_rows
+        if p.out_h % self.plan.block_rows:
+            count = minimum(count, p.out_h - first_row)
+        with b.serial(count) as index:
+            row = b.let(first_row + index)
+            first, count = p.rows.taps(b, row)
+            with b.when(count > 0 if p.rows.some_see_nothing else True):
+                self._row(panel, batch, row, (first, b.let(maximum(count, 1))))
+            with b.when(count <= 0 if p.rows.some_see_nothing else False):
+                self._row(panel, batch, row, (0, 0))
+
+    def _row(self, panel: _Panel, batch: Expr, row: Expr, taps: tuple[Expr, Expr]) -> None:
+        for tiles in self.plan.tiles:
+            with self.b.serial(tiles.count) as tile:
+                column = tiles.start + tile * tiles.size
+                self._tile(panel, batch, row, taps, tiles, column)
+
+    def _tile(
+        self,
+        panel: _Panel,
+        batch: Expr,
+        row: Expr,
+        taps: tuple[Expr, Expr],
+        tiles: OutputTiles,
+        column: Expr,
+    ) -> None:
+        b, p, run = self.b, self.p, panel.run
+        tile = b.registers(tiles.size, run.widths)
+        self.epilogue.start_tile(tile, panel.channel, run.vectors)
+        self._sums(tile, tiles, panel, batch, row, taps, column)
+        corner = b.let((batch * p.out_h + row) * p.out_w + column)
+        pixels = [corner + i for i in range(tiles.size)]
+        self.epilogue.write_tile(tile, self.output, pixels, batch, panel.channel, run.vectors)
+
+    def _sums(
+        self,
+        tile: RegisterTile,
+        tiles: OutputTiles,
+        panel: _Panel,
+        batch: Expr,
+        row: Expr,
+        taps: tuple[Expr, Expr],
+        column: Expr,
+    ) -> None:
+        """Add all taps on the image."""
+        b, p = self.b, self.p
+        first, count = taps
+        line = batch * p.in_h + row * p.stride_h + first * p.dilation_h - p.pad_top
+        start = (line * p.in_w + (column * p.stride_w - p.pad_left)) * p.in_c + panel.in_channel
+        start = b.let(start)
+        packed = b.let(panel.packed + first * self._packed_line(panel.run))
+        for tap, count_w, outputs in self._tap_runs(tiles):
+            source = start + tap * p.dilation_w * p.in_c
+            weights = packed + tap * self.group_depth * panel.run.packed_columns
+            length = count_w * self.group_depth
+            self._run(tile, panel.run, outputs, source, weights, count, length)
+
+    def _tap_runs(self, tiles: OutputTiles) -> list[tuple[int, int, list[int]]]:
+        """Return (first tap, taps, outputs that see them) along a row of the window.
+
+        Taps that the same outputs see make one run, if they are neighbours in memory.
+        """
+        p = self.p
+        neighbours = p.dilation_w == 1 and p.groups == 1
+        runs: list[tuple[int, int, list[int]]] = []
+        for tap in range(p.kernel_w):
+            outputs = [
+                i
+                for i in range(tiles.size)
+                if tiles.complete or p.columns.inside(tiles.start + i, tap)
+            ]
+            if runs and neighbours and runs[-1][2] == outputs:
+                first, taps, _ = runs.pop()
+                runs.append((first, taps + 1, outputs))
+            else:
+                runs.append((tap, 1, outputs))
+        return [run for run in runs if run[2]]
+
+    def _packed_line(self, run: PanelRun) -> int:
+        """Packed weights of one row of the window."""
+        return self.p.kernel_w * self.group_depth * run.packed_columns
+
+    def _run(
+        self,
+        tile: RegisterTile,
+        run: PanelRun,
+        rows: list[int],
+        start: Expr,
+        packed: Expr,
+        count: Expr,
+        length: int,
+    ) -> None:
+        """Add ``count`` window rows of ``length`` inputs each, as one loop.
+
+        LLVM would unroll a loop over rows, tripling the code; the division below costs next to
+        nothing beside a tile of multiply-adds.
+        """
+        b, p = self.b, self.p
+        step, width = p.stride_w * p.in_c, run.packed_columns
+        with b.serial(count * length, carry=tile) as index:
+            line = b.let(index // length)
+            source = b.let(start + index + line * (p.dilation_h * p.in_w * p.in_c - length))
+            weights = packed + index * width
+            weights = b.let(weights + line * (self._packed_line(run) - length * width))
+            inputs = [(row, source + row * step) for row in rows]
+            add_outer_product(b, tile, run, (self.weights, weights), (self.source, inputs))
