@@ -138,6 +138,14 @@ def test_who_needs_a_scale(tmp_path: Path, name: str, dtype: str, sound: bool) -
         assert "lacks its scale" in refusal(path, graph.build())
 
 
+def test_only_filters_have_several_scales(tmp_path: Path) -> None:
+    graph = GraphBuilder()
+    x = graph.input("x", (3, 4), "int8", per_tensor(0.5))
+    c = graph.constant("c", np.zeros((3, 4), np.int8), per_axis([0.1, 0.2, 0.3], 0))
+    graph.output(graph.op("ADD", [x, c], (3, 4), "int8", per_tensor(0.5)))
+    assert "several scales" in refusal(tmp_path / "net.tflite", graph.build())
+
+
 def test_counts_in_options(tmp_path: Path) -> None:
     graph = GraphBuilder()
     x = graph.input("x", (4,))

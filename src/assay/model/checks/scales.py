@@ -9,7 +9,8 @@ import tflite
 
 from assay.model.access import ints
 from assay.model.damage import Damage
-from assay.model.dtypes import DTYPES
+from assay.model.dtypes import DTYPES, FLOAT_DTYPES
+from assay.model.macs import FILTER_OPERATORS
 
 # Operators that compute with integers as quantized values. Others move them, or compute with them
 # as they are, and need no parameters.
@@ -22,6 +23,7 @@ _ARITHMETIC = frozenset({
 })
 # fmt: on
 
+_PER_AXIS = frozenset({*FILTER_OPERATORS, "DEQUANTIZE", "QUANTIZE"})
 _BYTES = frozenset({"int8", "uint8"})
 _NEED_SCALE = {"SUB": _BYTES | {"int16"}}  # sums and products of plain int16 do exist
 
@@ -41,8 +43,12 @@ def check_scales(name: str, operator: tflite.Operator, graph: tflite.SubGraph, l
     for index in (*inputs, *outputs):
         tensor = graph.Tensors(index)
         table = tensor.Quantization()
+        if DTYPES[tensor.Type()] in FLOAT_DTYPES:
+            continue
         if table is not None and table.ScaleLength() > 0:
             scales[index] = float(table.Scale(0))
+            if table.ScaleLength() > 1 and name not in _PER_AXIS:
+                raise Damage(f"{label} cannot compute with tensor {index} of several scales")
         elif DTYPES[tensor.Type()] in _NEED_SCALE.get(name, _BYTES):
             raise Damage(f"{label} computes with tensor {index}, which lacks its scale")
     dtype = DTYPES[graph.Tensors(outputs[0]).Type()]
