@@ -169,6 +169,15 @@ class RegisterTile:
         """Add ``left * right``: TVM emits llvm.fmuladd, one instruction where there is one."""
         self.put(row, column, self.get(row, column) + left * right)
 
+    def sum_rows(self) -> None:
+        """Add all rows to the first, in pairs, which loses the least to rounding."""
+        step = 1
+        while step < self.rows:
+            for row in range(0, self.rows - step, 2 * step):
+                for column in range(len(self.widths)):
+                    self.put(row, column, self.get(row, column) + self.get(row + step, column))
+            step *= 2
+
     def save(self) -> None:
         """Move all vectors to memory, where they stay until one is asked for."""
         for (row, column), value in self._values.items():
