@@ -1,0 +1,103 @@
+"""Which operators of a model do not compile, and why: told from its facts, without TVM."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from assay.compiler.frontend.known import is_quantized, known_tensors
+from assay.compiler.frontend.operators import OPERATORS, Entry, Scheme
+from assay.errors import UnsupportedOperatorError
+from assay.model.facts import Model, Operator, Tensor
+from assay.model.source import shown
+
+_INTEGERS = frozenset({"int32", "int64", "uint32", "bool", "int8", "uint8", "int16"})
+
+
+@dataclass(frozen=True)
+class Unsupported:
+    """An operator that does not compile: its index in the file, its name, and the reason."""
+
+    index: int
+    name: str
+    why: str
+
+
+def unsupported(model: Model) -> list[Unsupported]:
+    """Return all operators of the graph that do not compile, in order."""
+    known = known_tensors(model)
+    return [
+        Unsupported(operator.index, operator.name, why)
+        for operator in model.operators
+        if (why := _reason(operator, model, known))
+    ]
+
+
+def refusal(model: Model, found: Sequence[Unsupported]) -> UnsupportedOperatorError:
+    """Build the error that names each operator, and what to do about it."""
+    listed = "; ".join(f"{each.name} at operator {each.index}: {each.why}" for each in found)
+    first = next((op for op in model.operators if op.index == found[0].index), None)
+    before = [] if first is None else _activations(first, model)
+    way_round = f"compile the part before them with outputs {', '.join(before)}, " if before else ""
+    return UnsupportedOperatorError(
+        f"{shown(model.path)}: {len(found)} operator(s) cannot be compiled ({listed}); {way_round}"
+        "run the file on LiteRT, or export it as FP32 or full-integer INT8 with built-in "
+        "operators only"
+    )
+
+
+def _activations(operator: Operator, model: Model) -> list[str]:
+    """Return the names of what an operator reads that other operators have computed."""
+    computed = {index for op in model.operators for index in op.outputs}
+    known = known_tensors(model)
+    return [
+        repr(model.tensors[index].name)
+        for index in dict.fromkeys(operator.inputs)
+        if index in computed and index not in known
+    ]
+
+
+def _reason(operator: Operator, model: Model, known: frozenset[int]) -> str:
+    """Return why an operator does not compile, an empty string if it does."""
+    if known.issuperset(operator.outputs):
+        return ""
+    if operator.name.startswith("CUSTOM:"):
+        return "a custom operator"
+    entry = OPERATORS.get(operator.name)
+    if entry is None:
+        return "not known to assay"
+    tensors = [
+        model.tensors[index] for index in (*operator.inputs, *operator.outputs) if index >= 0
+    ]
+    stateful = next((tensor for tensor in tensors if tensor.is_variable), None)
+    if stateful is not None:
+        return f"it keeps {stateful.name!r} from one run to the next"
+    for position, what in entry.known.items():
+        if position < len(operator.inputs):
+            index = operator.inputs[position]
+            if index >= 0 and index not in known:
+                return f"its {what} is computed at run time"
+    scheme = scheme_of(operator, entry, model.tensors)
+    if scheme not in entry.schemes:
+        return f"its type {scheme} is none of {', '.join(entry.schemes)}"
+    return ""
+
+
+def scheme_of(operator: Operator, entry: Entry, tensors: Sequence[Tensor]) -> Scheme | str:
+    """Return the scheme that an operator computes in, or the name of a type outside of all."""
+    operands = operator.outputs[:1] if entry.data < 0 else operator.inputs[entry.data :][:1]
+    if not operands or operands[0] < 0:
+        return "unknown"
+    data = tensors[operands[0]]
+    others = [tensors[index] for index in operator.inputs if index >= 0]
+    if is_quantized(data):
+        # A table of quantized rows, read as float.
+        widened = tensors[operator.outputs[0]].dtype == "float32" and operator.name in _LOOKUPS
+        return "dynamic-range" if widened else data.dtype
+    if data.dtype == "float32":
+        weights = any(is_quantized(tensor) for tensor in others)
+        return "dynamic-range" if weights and entry.data >= 0 else "fp32"
+    return "integer" if data.dtype in _INTEGERS else data.dtype
+
+
+_LOOKUPS = frozenset({"EMBEDDING_LOOKUP"})
