@@ -1,98 +1,78 @@
-"""TFLite to Relax, on top of TVM's importer, with errors that name the operator."""
+"""TFLite to Relax, on top of TVM's importer, with errors that name operators."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
+import hashlib
+from dataclasses import replace
 from typing import Any
 
-import tflite
 from tvm.relax.frontend.tflite import from_tflite
-from tvm.relax.frontend.tflite.tflite_frontend import OperatorConverter
 
-from assay.errors import UnsupportedOperatorError
+from assay.compiler import tvm_api
+from assay.compiler.frontend.converter import converter_for
+from assay.compiler.frontend.graph import FileView, Tensors
+from assay.compiler.frontend.support import refusal, unsupported
+from assay.errors import AssayError, ConfigError, ModelError
 from assay.model.facts import Model
+from assay.model.source import load, shown
+from assay.model.spec import TensorSpec
 
 
-def import_model(model: Model) -> Any:
+def import_model(model: Model, batch: int = 1) -> Any:
     """Return an IRModule whose ``main`` takes the model's inputs; weights are constants in it.
 
-    Raises UnsupportedOperatorError with every operator that cannot be imported, before any is.
+    ``batch`` is the size of a first dimension that the file leaves open; all other shapes follow.
+    A part of a graph comes from :func:`assay.compiler.frontend.cut.cut`.
+
+    Raises UnsupportedOperatorError with every operator that cannot be compiled, before any work;
+    ConfigError if ``batch`` is below 1 or the model's batch is fixed; ModelError if the file has
+    changed since it was read.
     """
-    data = Path(model.path).read_bytes()
-    buffer = tflite.Model.GetRootAsModel(data, 0)
-    mod = from_tflite(buffer, op_converter=_converter_for(model))
-    # The weights are constants in the graph already; the attribute holds a second copy of them.
+    _check_batch(model, batch)
+    found = unsupported(model)
+    if found:
+        raise refusal(model, found)
+    data = load(model.path)
+    if hashlib.sha256(data).hexdigest() != model.sha256:
+        raise ModelError(f"{shown(model.path)} has changed since it was read; read it again")
+    tensors = Tensors(data, model, batch)
+    file = FileView(data, model, tensors)
+    try:
+        mod = from_tflite(file, op_converter=converter_for(model, tensors))
+    except AssayError:
+        raise
+    except Exception as error:
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise ModelError(
+            f"{shown(model.path)}: TVM's importer does not take the graph ({lines[-1].strip()}); "
+            "run the file on LiteRT"
+        ) from error
     mod["main"] = mod["main"].without_attr("params")
     return mod
 
 
-def _converter_for(model: Model) -> type:
-    """Bind the model's facts to the converter class that TVM's importer instantiates."""
-
-    class Converter(_Converter):
-        facts = model
-
-    return Converter
-
-
-class _Converter(OperatorConverter):
-    """TVM's converter, whose failures are turned into sentences with the operator's index."""
-
-    facts: Model
-
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
-        self._index = {
-            self.subgraph.Operators(i)._tab.Pos: i for i in range(self.subgraph.OperatorsLength())
-        }
-        converters: dict[str, Callable[..., Any]] = vars(self)["convert_map"]
-        self.convert_map = {name: self._guard(fn) for name, fn in converters.items()}
-
-    def check_unsupported_ops(self) -> None:
-        """Report all operators that cannot be imported, each with its index and the reason."""
-        found = [
-            (index, name, why)
-            for index in range(self.subgraph.OperatorsLength())
-            for name, why in [self._unsupported(self.subgraph.Operators(index))]
-            if why
-        ]
-        if found:
-            raise UnsupportedOperatorError(_describe(self.facts.path, found))
-
-    def _unsupported(self, op: Any) -> tuple[str, str]:
-        index = self._index[op._tab.Pos]
-        name = self.facts.operators[index].name
-        if name.startswith("CUSTOM"):
-            return name, "a custom operator"
-        if name not in self.convert_map:
-            return name, "not known to TVM's importer"
-        inputs, outputs = self.get_input_tensors(op), self.get_output_tensors(op)
-        quantized = [t.qnn_params is not None for t in (*inputs, *outputs)]
-        if any(quantized) and name not in self._SUPPORTED_QUANTIZED_OPS:
-            return name, "not importable when quantized"
-        activations = [t.qnn_params is not None for t in (*inputs[:1], *outputs)]
-        if any(quantized) and not any(activations):
-            return name, "dynamic-range quantized (INT8 weights, float activations)"
-        return name, ""
-
-    def _guard(self, convert: Callable[..., Any]) -> Callable[..., Any]:
-        def guarded(op: Any) -> Any:
-            try:
-                return convert(op=op)
-            except Exception as error:
-                index = self._index[op._tab.Pos]
-                name = self.facts.operators[index].name
-                why = str(error).strip().splitlines() or [type(error).__name__]
-                found = [(index, name, why[-1])]
-                raise UnsupportedOperatorError(_describe(self.facts.path, found)) from error
-
-        return guarded
-
-
-def _describe(path: Path, found: list[tuple[int, str, str]]) -> str:
-    listed = "; ".join(f"{name} at operator {index}: {why}" for index, name, why in found)
+def border(model: Model, mod: Any) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
+    """Return the specs of inputs and outputs with the shapes of an imported module."""
+    main = mod["main"]
+    results = main.ret_ty.fields if len(model.outputs) > 1 else [main.ret_ty]
     return (
-        f"{path}: {len(found)} operator(s) cannot be compiled ({listed}); LiteRT may run the file "
-        "(--runtime litert), or export it as FP32 or full-integer INT8 with built-in operators only"
+        tuple(_shaped(*pair) for pair in zip(model.inputs, main.params, strict=True)),
+        tuple(
+            replace(spec, shape=tuple(int(size) for size in result.shape))
+            for spec, result in zip(model.outputs, results, strict=True)
+        ),
     )
+
+
+def _shaped(spec: TensorSpec, expr: Any) -> TensorSpec:
+    return replace(spec, shape=tvm_api.static_shape(expr))
+
+
+def _check_batch(model: Model, batch: int) -> None:
+    if batch < 1:
+        raise ConfigError(f"batch {batch} holds no sample: give 1 or more")
+    if batch > 1 and not any(spec.shape[:1] == (-1,) for spec in model.inputs):
+        raise ConfigError(
+            f"{shown(model.path)}: its batch is fixed at {model.inputs[0].shape[:1]}, not {batch}; "
+            "export it with an open batch, or compile without one"
+        )
