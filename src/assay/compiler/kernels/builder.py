@@ -8,7 +8,7 @@ one lane, so that the same generator code serves any vector width.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from math import prod
 from typing import Any
 
@@ -169,13 +169,14 @@ class RegisterTile:
         """Add ``left * right``: TVM emits llvm.fmuladd, one instruction where there is one."""
         self.put(row, column, self.get(row, column) + left * right)
 
-    def sum_rows(self) -> None:
-        """Add all rows to the first, in pairs, which loses the least to rounding."""
+    def combine_rows(self, combine: Callable[[Expr, Expr], Expr]) -> None:
+        """Combine all rows into the first, in pairs: of sums, that loses the least to rounding."""
         step = 1
         while step < self.rows:
             for row in range(0, self.rows - step, 2 * step):
                 for column in range(len(self.widths)):
-                    self.put(row, column, self.get(row, column) + self.get(row + step, column))
+                    other = self.get(row + step, column)
+                    self.put(row, column, combine(self.get(row, column), other))
             step *= 2
 
     def save(self) -> None:

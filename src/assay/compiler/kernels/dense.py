@@ -7,6 +7,7 @@ the multiply-adds, even and odd inputs (or every third, fourth...) go to sums of
 
 from __future__ import annotations
 
+import operator
 from typing import TYPE_CHECKING, Any
 
 from assay.compiler.kernels.builder import Buffer, Expr, KernelBuilder, within
@@ -89,7 +90,7 @@ def _write_panel(
             add(split, index * splits + split)
     for split in range(rest):
         add(split, p.in_features - rest + split)
-    tile.sum_rows()
+    tile.combine_rows(operator.add)
     epilogue.write_tile(tile, output, [0], 0, column, run.vectors)
 
 
