@@ -93,6 +93,17 @@ def unary(op: str, *constants: float) -> Step:
     return Step(op, constants=constants)
 
 
+def apply_step(b: KernelBuilder, step: Step, value: Expr, right: Expr, lanes: int) -> Expr:
+    """Return the step's result; ``right`` is its operand's vector, None if it has none."""
+    from assay.compiler.kernels.builder import constant
+
+    if step.op in UNARY:
+        return UNARY[step.op].write(b, value, lanes, *step.constants)
+    if step.operand is None:
+        right = constant(step.constants[0], lanes)
+    return BINARY[step.op](value, right)
+
+
 class EpilogueWriter:
     """Emits an epilogue for vectors of outputs; a leading bias starts the sums instead."""
 
@@ -128,18 +139,12 @@ class EpilogueWriter:
 
     def finish(self, value: Expr, pixel: Expr, batch: Expr, channel: Expr, lanes: int) -> Expr:
         """Apply the steps to a vector at (pixel, channel); pixels count through all batches."""
-        from assay.compiler.kernels.builder import constant
-
         for step, buffer in self._steps:
-            if step.op in UNARY:
-                value = UNARY[step.op].write(self._builder, value, lanes, *step.constants)
-                continue
-            if buffer is None:
-                right = constant(step.constants[0], lanes)
-            else:
+            right = None
+            if buffer is not None:
                 offset = self._offset(step.operand, pixel, batch, channel)
                 right = self._builder.load(buffer, offset, lanes)
-            value = BINARY[step.op](value, right)
+            value = apply_step(self._builder, step, value, right, lanes)
         return value
 
     def write_tile(

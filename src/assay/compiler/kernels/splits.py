@@ -62,3 +62,20 @@ def column_vectors(columns: int, lanes: int) -> tuple[tuple[int, int], ...]:
         last = ceil_power_of_two(rest)
         vectors.append((columns - last, last))
     return tuple(vectors)
+
+
+def disjoint_vectors(columns: int, lanes: int) -> tuple[tuple[int, int, int], ...]:
+    """Cover ``columns`` with vectors that share none, as runs (first column, count, lanes).
+
+    Widths are powers of two from ``lanes`` down; for sums and updates in place, where
+    :func:`column_vectors` would count columns twice.
+    """
+    runs = []
+    start = 0
+    while lanes:
+        count = (columns - start) // lanes
+        if count:
+            runs.append((start, count, lanes))
+            start += count * lanes
+        lanes //= 2
+    return tuple(runs)
