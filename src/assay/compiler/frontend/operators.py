@@ -22,19 +22,29 @@ class Entry:
 
     ``data`` is the position of the operand whose type tells the scheme, -1 for the output.
     ``known`` are operands, by position, that have to be constants or follow from shapes.
+    ``moves`` tells that values are moved and nothing else, so that small integers need no scale.
     """
 
     schemes: tuple[Scheme, ...]
     data: int = 0
     known: Mapping[int, str] = field(default_factory=dict)
+    moves: bool = False
 
 
 def _entries(
-    names: str, schemes: str, data: int = 0, known: Mapping[int, str] | None = None
+    names: str,
+    schemes: str,
+    data: int = 0,
+    known: Mapping[int, str] | None = None,
+    moves: bool = False,
 ) -> dict[str, Entry]:
     """Return the same entry for several operators; names and schemes are separated by blanks."""
     chosen = tuple(scheme for scheme in SCHEMES if scheme in schemes.split())
-    return {name: Entry(chosen, data, known or {}) for name in names.split()}
+    return {name: Entry(chosen, data, known or {}, moves) for name in names.split()}
+
+
+def _moving(names: str, data: int = 0, known: Mapping[int, str] | None = None) -> dict[str, Entry]:
+    return _entries(names, _ANY, data, known, moves=True)
 
 
 _ANY = "fp32 int8 uint8 int16 integer"
@@ -88,24 +98,23 @@ OPERATORS: dict[str, Entry] = {
     **_entries("TOPK_V2", "fp32 int8 uint8 integer", known={1: "k"}),
     **_entries("ONE_HOT", "fp32 integer", 2, {1: "depth", 2: "on value", 3: "off value"}),
     # moving values
-    **_entries("RESHAPE", _ANY, known={1: "shape"}),
-    **_entries("SQUEEZE CONCATENATION PACK UNPACK", _ANY),
-    **_entries("ZEROS_LIKE", "fp32 integer"),
-    **_entries("EXPAND_DIMS REVERSE_V2", _ANY, known=_AXIS),
-    **_entries("TRANSPOSE", _ANY, known={1: "permutation"}),
-    **_entries("TILE", _ANY, known={1: "multiples"}),
-    **_entries("BROADCAST_TO", _ANY, known={1: "shape"}),
-    **_entries("SPLIT", _ANY, 1, {0: "axis"}),
-    **_entries("SPLIT_V", _ANY, known={1: "sizes", 2: "axis"}),
-    **_entries("SLICE", _ANY, known={1: "begin", 2: "size"}),
-    **_entries("STRIDED_SLICE", _ANY, known={1: "begin", 2: "end", 3: "strides"}),
-    **_entries("GATHER GATHER_ND", _ANY),
+    **_moving("RESHAPE", known={1: "shape"}),
+    **_moving("SQUEEZE CONCATENATION PACK UNPACK GATHER GATHER_ND"),
+    **_moving("EXPAND_DIMS REVERSE_V2", known=_AXIS),
+    **_moving("TRANSPOSE", known={1: "permutation"}),
+    **_moving("TILE", known={1: "multiples"}),
+    **_moving("BROADCAST_TO", known={1: "shape"}),
+    **_moving("SPLIT", 1, {0: "axis"}),
+    **_moving("SPLIT_V", known={1: "sizes", 2: "axis"}),
+    **_moving("SLICE", known={1: "begin", 2: "size"}),
+    **_moving("STRIDED_SLICE", known={1: "begin", 2: "end", 3: "strides"}),
+    **_moving("PAD", known={1: "paddings"}),
+    **_moving("PADV2", known={1: "paddings", 2: "value"}),
+    **_moving("MIRROR_PAD", known={1: "paddings"}),
+    **_moving("SPACE_TO_BATCH_ND", known={1: "block shape", 2: "paddings"}),
+    **_moving("BATCH_TO_SPACE_ND", known={1: "block shape", 2: "crops"}),
+    **_entries("SPACE_TO_DEPTH DEPTH_TO_SPACE", "fp32 int8 uint8 integer", moves=True),
     **_entries("EMBEDDING_LOOKUP", "fp32 dynamic-range", 1),
-    **_entries("PAD", _ANY, known={1: "paddings"}),
-    **_entries("PADV2", _ANY, known={1: "paddings", 2: "value"}),
-    **_entries("MIRROR_PAD", _ANY, known={1: "paddings"}),
-    **_entries("SPACE_TO_DEPTH DEPTH_TO_SPACE", "fp32 int8 uint8 integer"),
-    **_entries("SPACE_TO_BATCH_ND", _ANY, known={1: "block shape", 2: "paddings"}),
-    **_entries("BATCH_TO_SPACE_ND", _ANY, known={1: "block shape", 2: "crops"}),
+    **_entries("ZEROS_LIKE", "fp32 integer"),
 }
 """Operator -> what compiles of it. Others have to be constants by ``folding.FOLDS``."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from textwrap import shorten
 
 from assay.compiler.frontend.known import is_quantized, known_tensors
 from assay.compiler.frontend.operators import OPERATORS, Entry, Scheme
@@ -11,7 +12,9 @@ from assay.errors import UnsupportedOperatorError
 from assay.model.facts import Model, Operator, Tensor
 from assay.model.source import shown
 
-_INTEGERS = frozenset({"int32", "int64", "uint32", "bool", "int8", "uint8", "int16"})
+_INTEGERS = frozenset({"int32", "int64", "bool"})
+_LISTED = 8  # operators that an error names before it counts the rest
+_WIDTH = 200  # characters that an error spends on one
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,12 @@ def unsupported(model: Model) -> list[Unsupported]:
 
 def refusal(model: Model, found: Sequence[Unsupported]) -> UnsupportedOperatorError:
     """Build the error that names each operator, and what to do about it."""
-    listed = "; ".join(f"{each.name} at operator {each.index}: {each.why}" for each in found)
+    listed = "; ".join(
+        shorten(f"{each.name} at operator {each.index}: {each.why}", _WIDTH, placeholder=" ...")
+        for each in found[:_LISTED]
+    )
+    if len(found) > _LISTED:
+        listed += f"; and {len(found) - _LISTED} more"
     first = next((op for op in model.operators if op.index == found[0].index), None)
     before = [] if first is None else _activations(first, model)
     way_round = f"compile the part before them with outputs {', '.join(before)}, " if before else ""
@@ -44,6 +52,13 @@ def refusal(model: Model, found: Sequence[Unsupported]) -> UnsupportedOperatorEr
         "run the file on LiteRT, or export it as FP32 or full-integer INT8 with built-in "
         "operators only"
     )
+
+
+def reason_of(error: Exception) -> str:
+    """Return what an exception says, in one line: TVM's end with it, after program text."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    said = [line for line in lines if line and not line.startswith("#")]
+    return shorten(said[-1], _WIDTH, placeholder=" ...") if said else type(error).__name__
 
 
 def _activations(operator: Operator, model: Model) -> list[str]:
@@ -66,17 +81,15 @@ def _reason(operator: Operator, model: Model, known: frozenset[int]) -> str:
     entry = OPERATORS.get(operator.name)
     if entry is None:
         return "not known to assay"
-    tensors = [
-        model.tensors[index] for index in (*operator.inputs, *operator.outputs) if index >= 0
-    ]
+    ends = (*operator.inputs, *operator.outputs)
+    tensors = [model.tensors[index] for index in ends if index >= 0]
     stateful = next((tensor for tensor in tensors if tensor.is_variable), None)
     if stateful is not None:
         return f"it keeps {stateful.name!r} from one run to the next"
     for position, what in entry.known.items():
-        if position < len(operator.inputs):
-            index = operator.inputs[position]
-            if index >= 0 and index not in known:
-                return f"its {what} is computed at run time"
+        index = operator.inputs[position] if position < len(operator.inputs) else -1
+        if index >= 0 and index not in known:
+            return f"its {what} is computed at run time"
     scheme = scheme_of(operator, entry, model.tensors)
     if scheme not in entry.schemes:
         return f"its type {scheme} is none of {', '.join(entry.schemes)}"
@@ -84,20 +97,19 @@ def _reason(operator: Operator, model: Model, known: frozenset[int]) -> str:
 
 
 def scheme_of(operator: Operator, entry: Entry, tensors: Sequence[Tensor]) -> Scheme | str:
-    """Return the scheme that an operator computes in, or the name of a type outside of all."""
+    """Return the scheme that an operator computes in, or a type that is none."""
     operands = operator.outputs[:1] if entry.data < 0 else operator.inputs[entry.data :][:1]
     if not operands or operands[0] < 0:
-        return "unknown"
-    data = tensors[operands[0]]
-    others = [tensors[index] for index in operator.inputs if index >= 0]
-    if is_quantized(data):
-        # A table of quantized rows, read as float.
-        widened = tensors[operator.outputs[0]].dtype == "float32" and operator.name in _LOOKUPS
-        return "dynamic-range" if widened else data.dtype
+        return "of a missing operand"
+    data, output = tensors[operands[0]], tensors[operator.outputs[0]]
+    if data.dtype in ("int8", "uint8", "int16"):
+        if not is_quantized(data) and not entry.moves:
+            return f"{data.dtype} without a scale"
+        # A table of quantized rows gives rows in float32; DEQUANTIZE does nothing else.
+        looked_up = data.is_constant and output.dtype == "float32"
+        return "dynamic-range" if looked_up else data.dtype
     if data.dtype == "float32":
-        weights = any(is_quantized(tensor) for tensor in others)
-        return "dynamic-range" if weights and entry.data >= 0 else "fp32"
+        others = (tensors[index] for index in operator.inputs if index >= 0)
+        widened = entry.data >= 0 and any(is_quantized(tensor) for tensor in others)
+        return "dynamic-range" if widened else "fp32"
     return "integer" if data.dtype in _INTEGERS else data.dtype
-
-
-_LOOKUPS = frozenset({"EMBEDDING_LOOKUP"})
