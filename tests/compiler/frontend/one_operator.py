@@ -157,6 +157,24 @@ class Problem:
             for rounded, exact in zip(on_the_fly, self.expected, strict=True):
                 np.testing.assert_allclose(rounded, exact, rtol=0, atol=0.02 * np.ptp(exact))
 
+    def with_input(self) -> bytes:
+        """Return the file with another input in front: a model without any cannot be read."""
+        graph = self._graph
+        graph.input("unused", (1,))
+        return graph.build()
+
+    def operands(self) -> list[np.ndarray]:
+        """Return all operands in order, fed ones and constants."""
+        graph, fed = self._graph, iter(self.feeds)
+        values = []
+        for index in graph.operators[0].inputs:
+            tensor = graph.tensors[index]
+            if tensor.data is None:
+                values.append(next(fed))
+            else:
+                values.append(np.frombuffer(tensor.data, tensor.dtype).reshape(tensor.shape))
+        return values
+
     def _run(self, data: bytes) -> list[np.ndarray]:
         return reference(data, self.feeds, self.case.optimized)
 
@@ -178,7 +196,7 @@ class Problem:
     def _build(self, shapes: list[tuple[int, ...]], limits: list[Quantization | None]) -> bytes:
         self.rng = np.random.default_rng(1)
         self.feeds = []
-        graph = GraphBuilder()
+        self._graph = graph = GraphBuilder()
         self._units: list[np.ndarray] = []
         inputs = [self._operand(graph, f"x{i}", o) for i, o in enumerate(self.case.operands)]
         outputs = [

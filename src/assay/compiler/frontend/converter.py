@@ -19,7 +19,7 @@ from assay.compiler.frontend.graph import Tensors
 from assay.compiler.frontend.known import is_quantized, known_tensors
 from assay.compiler.frontend.ops import CONVERTERS
 from assay.compiler.frontend.site import Site, constant
-from assay.compiler.frontend.support import Unsupported, refusal
+from assay.compiler.frontend.support import Unsupported, reason_of, refusal
 from assay.errors import AssayError
 from assay.model.facts import Model, Operator, Tensor
 
@@ -55,8 +55,9 @@ class Converter(OperatorConverter):
 
     def convert_op_to_relax(self) -> None:
         """Convert all operators in order; each output becomes a variable of the function."""
-        for operator in self.facts.operators:
-            with self._blaming(operator):
+        for listed in self.facts.operators:
+            with self._blaming(listed):
+                operator = self._completed(listed)
                 if self._known.issuperset(operator.outputs):
                     self._fold(operator)
                 else:
@@ -70,8 +71,7 @@ class Converter(OperatorConverter):
         except AssayError:
             raise
         except Exception as error:
-            lines = str(error).strip().splitlines() or [type(error).__name__]
-            found = Unsupported(operator.index, operator.name, lines[-1].strip())
+            found = Unsupported(operator.index, operator.name, reason_of(error))
             raise refusal(self.facts, [found]) from error
 
     def _fold(self, operator: Operator) -> None:
@@ -84,7 +84,7 @@ class Converter(OperatorConverter):
             self.tensors.know(index, value)
 
     def _convert(self, operator: Operator) -> None:
-        site = Site(self, self._completed(operator))
+        site = Site(self, operator)
         own = CONVERTERS.get(operator.name)
         result = own(site) if own else site.native()
         parts = self._parts(result, len(operator.outputs))

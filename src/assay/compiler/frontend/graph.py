@@ -25,13 +25,17 @@ class Tensors:
     """The tensors of a graph while it is imported: facts as they stand, and known values.
 
     Shapes start as the file's, with ``batch`` for an open first dimension of an input, and follow
-    the operators from there.
+    the operators from there. Values of four bits are unpacked to int8.
     """
 
     def __init__(self, data: bytes, model: Model, batch: int) -> None:
         self._data = data
         self._file = tflite.Model.GetRootAs(data, 0)
-        self._facts = {tensor.index: tensor for tensor in model.tensors}
+        self._packed = {tensor.index for tensor in model.tensors if tensor.dtype == "int4"}
+        self._facts = {
+            tensor.index: replace(tensor, dtype="int8") if tensor.dtype == "int4" else tensor
+            for tensor in model.tensors
+        }
         self._values: dict[int, Array] = {}
         for index in model.input_indices:
             shape = self._facts[index].shape
@@ -65,12 +69,11 @@ class Tensors:
         if fact.elements == 0:
             return np.empty(fact.static_shape, fact.dtype)
         raw = constant_bytes(self._file, native, self._data)
-        if fact.dtype == "int4":
-            self._facts[index] = replace(fact, dtype="int8")
-            return _unpack_int4(np.frombuffer(raw, np.uint8), fact.elements).reshape(
-                fact.static_shape
-            )
-        return np.frombuffer(raw, fact.dtype).reshape(fact.static_shape)
+        if index in self._packed:
+            flat = _unpack_int4(np.frombuffer(raw, np.uint8), fact.elements)
+        else:
+            flat = np.frombuffer(raw, fact.dtype)
+        return flat.reshape(fact.static_shape)
 
 
 def _unpack_int4(packed: npt.NDArray[np.uint8], elements: int) -> npt.NDArray[np.int8]:

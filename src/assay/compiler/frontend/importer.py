@@ -11,7 +11,7 @@ from tvm.relax.frontend.tflite import from_tflite
 from assay.compiler import tvm_api
 from assay.compiler.frontend.converter import converter_for
 from assay.compiler.frontend.graph import FileView, Tensors
-from assay.compiler.frontend.support import refusal, unsupported
+from assay.compiler.frontend.support import reason_of, refusal, unsupported
 from assay.errors import AssayError, ConfigError, ModelError
 from assay.model.facts import Model
 from assay.model.source import load, shown
@@ -42,9 +42,8 @@ def import_model(model: Model, batch: int = 1) -> Any:
     except AssayError:
         raise
     except Exception as error:
-        lines = str(error).strip().splitlines() or [type(error).__name__]
         raise ModelError(
-            f"{shown(model.path)}: TVM's importer does not take the graph ({lines[-1].strip()}); "
+            f"{shown(model.path)}: TVM's importer does not take the graph ({reason_of(error)}); "
             "run the file on LiteRT"
         ) from error
     mod["main"] = mod["main"].without_attr("params")
@@ -73,6 +72,6 @@ def _check_batch(model: Model, batch: int) -> None:
         raise ConfigError(f"batch {batch} holds no sample: give 1 or more")
     if batch > 1 and not any(spec.shape[:1] == (-1,) for spec in model.inputs):
         raise ConfigError(
-            f"{shown(model.path)}: its batch is fixed at {model.inputs[0].shape[:1]}, not {batch}; "
-            "export it with an open batch, or compile without one"
+            f"{shown(model.path)}: no input leaves the batch open, so it cannot be {batch}; export "
+            "it with an open batch, or compile it without"
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from assay.compiler.frontend.folding import FOLDS, SHAPE_ONLY
+from assay.compiler.frontend.folding import SHAPE_ONLY, foldable
 from assay.model.facts import Model, Tensor
 
 _QUANTIZED = frozenset({"int8", "uint8", "int16", "int4"})
@@ -22,7 +22,7 @@ def known_tensors(model: Model) -> frozenset[int]:
     known = {tensor.index for tensor in model.tensors if tensor.is_constant}
     for operator in model.operators:
         if operator.name in SHAPE_ONLY or (
-            operator.name in FOLDS
+            foldable(operator)
             and all(
                 index in known and not is_quantized(model.tensors[index])
                 for index in operator.inputs
