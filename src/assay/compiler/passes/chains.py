@@ -1,0 +1,177 @@
+"""Element-wise operators that can join the kernel which makes their input.
+
+From an operator that has a kernel of assay's (the anchor), a chain follows the single user of each
+value as long as that is a step which the kernel's epilogue can take.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from assay.compiler import tvm_api
+from assay.compiler.kernels.epilogue import Epilogue, Step, clip, unary
+
+_UNARY = {
+    "nn.relu": "relu",
+    "sigmoid": "sigmoid",
+    "tanh": "tanh",
+    "nn.silu": "swish",
+    "negative": "negative",
+    "abs": "abs",
+    "square": "square",
+}
+_BINARY = {"add", "subtract", "multiply", "divide", "maximum", "minimum"}
+_REVERSED = {"subtract": "subtract_from", "divide": "divide_into"}
+
+
+@dataclass(frozen=True)
+class Chain:
+    """The steps after an anchor: tensor operands in step order, and the variables they replace.
+
+    ``variables`` starts with the anchor's own; the last one is what the kernel defines.
+    """
+
+    epilogue: Epilogue
+    operands: tuple[Any, ...]
+    variables: tuple[Any, ...]
+
+
+class Graph:
+    """Who makes and who uses each variable of a function with one dataflow block."""
+
+    def __init__(self, function: Any) -> None:
+        self.bindings: list[tuple[Any, Any]] = [
+            (binding.var, binding.value)
+            for block in function.body.blocks
+            for binding in block.bindings
+        ]
+        self.order = {var: index for index, (var, _) in enumerate(self.bindings)}
+        self.value = dict(self.bindings)
+        self.users: dict[Any, list[Any]] = {}
+        for var, value in self.bindings:
+            for argument in _arguments(value):
+                self.users.setdefault(argument, []).append(var)
+        # The function's own result counts as a user: it has to stay a variable.
+        self.users.setdefault(function.body.body, []).append(None)
+
+    def calls(self, var: Any) -> str:
+        """Return the operator's name that defines the variable, '' if none does."""
+        value = self.value.get(var)
+        return tvm_api.op_name(value) if hasattr(value, "op") else ""
+
+    def only_user(self, var: Any) -> Any:
+        """Return the only variable that uses this one; None if more do, or it is a result."""
+        users = self.users.get(var, [])
+        return users[0] if len(users) == 1 else None
+
+
+def _arguments(value: Any) -> Iterator[Any]:
+    if hasattr(value, "args"):
+        for argument in value.args:
+            yield from _arguments(argument)
+    elif hasattr(value, "fields"):
+        for item in value.fields:
+            yield from _arguments(item)
+    else:
+        yield value
+
+
+def chain_after(graph: Graph, anchor: Any, taken: Container[Any] = ()) -> Chain:
+    """Return the longest chain of epilogue steps after the anchor, up to what is taken already."""
+    steps: list[Step] = []
+    operands: list[Any] = []
+    variables = [anchor]
+    while True:
+        found = _next(graph, variables[-1])
+        if found is None or any(var in taken for var in found[2]):
+            return Chain(Epilogue(tuple(steps)), tuple(operands), tuple(variables))
+        step, operand, covered = found
+        steps.append(step)
+        if step.operand is not None:
+            operands.append(operand)
+        variables += covered
+
+
+Found = tuple[Step, Any, list[Any]]
+
+
+def _next(graph: Graph, var: Any) -> Found | None:
+    """Return the step that follows, its operand if any, and the variables it defines."""
+    users = graph.users.get(var, [])
+    if len(users) == 2 and None not in users:
+        return _swish(graph, var, users) or _hard_swish(graph, var, users)
+    if len(users) != 1 or users[0] is None:
+        return None
+    call = graph.value[users[0]]
+    name = graph.calls(users[0])
+    if name in _UNARY:
+        return unary(_UNARY[name]), None, [users[0]]
+    if name == "clip":
+        low, high = (float(tvm_api.scalar(limit)) for limit in call.args[1:3])
+        return clip(low, high), None, [users[0]]
+    if name in _BINARY:
+        return _binary(graph, var, users[0])
+    return None
+
+
+def _binary(graph: Graph, var: Any, user: Any) -> Found | None:
+    call = graph.value[user]
+    name = graph.calls(user)
+    left, right = call.args
+    on_left = left.same_as(var)
+    other = right if on_left else left
+    shape = tvm_api.static_shape(var)
+    if tvm_api.static_shape(user) != shape or str(other.ty.dtype) != "float32":
+        return None
+    op = name if on_left else _REVERSED.get(name, name)
+    constant = tvm_api.constant_value(other)
+    if constant is not None and constant.size == 1:
+        return Step(op, constants=(float(constant.reshape(())),)), None, [user]
+    kind = _operand_kind(tvm_api.static_shape(other), shape)
+    return None if kind is None else (Step(op, kind), other, [user])
+
+
+def _operand_kind(shape: tuple[int, ...], output: tuple[int, ...]) -> Any:
+    """Return how an operand of that shape spreads over the output, None if not as steps can."""
+    if shape == output:
+        return "tensor"
+    trimmed = shape[next((i for i, extent in enumerate(shape) if extent != 1), len(shape)) :]
+    if trimmed == (output[-1],):
+        return "channel"
+    per_batch = (output[0], *[1] * (len(output) - 2), output[-1])
+    return "batch_channel" if shape == per_batch else None
+
+
+def _swish(graph: Graph, var: Any, users: list[Any]) -> Found | None:
+    """Match ``v * sigmoid(v)``."""
+    for curve, product in (users, users[::-1]):
+        joins = graph.calls(product) == "multiply" and graph.users.get(curve) == [product]
+        if joins and graph.calls(curve) == "sigmoid":
+            return unary("swish"), None, [curve, product]
+    return None
+
+
+def _hard_swish(graph: Graph, var: Any, users: list[Any]) -> Found | None:
+    """Match ``v * clip(v + 3, 0, 6) / 6``."""
+    for shifted, product in (users, users[::-1]):
+        if not _is_constant_step(graph, shifted, "add", 3.0):
+            continue
+        limited = graph.only_user(shifted)
+        if graph.calls(limited) != "clip" or graph.only_user(limited) is not product:
+            continue
+        limits = [float(tvm_api.scalar(x)) for x in graph.value[limited].args[1:3]]
+        scaled = graph.only_user(product)
+        if limits != [0.0, 6.0] or graph.calls(product) != "multiply" or scaled is None:
+            continue
+        if _is_constant_step(graph, scaled, "divide", 6.0):
+            return unary("hard_swish"), None, [shifted, limited, product, scaled]
+    return None
+
+
+def _is_constant_step(graph: Graph, var: Any, op: str, value: float) -> bool:
+    if graph.calls(var) != op:
+        return False
+    constant = tvm_api.constant_value(graph.value[var].args[1])
+    return constant is not None and constant.size == 1 and float(constant.reshape(())) == value
