@@ -16,11 +16,11 @@ from tvm import relax
 from assay.compiler import tvm_api
 from assay.compiler.artifact import Manifest, write_artifact
 from assay.compiler.config import Config
-from assay.compiler.findings import findings
+from assay.compiler.findings import graph_findings, loop_findings
 from assay.compiler.frontend.importer import import_model
 from assay.compiler.link import link_shared
 from assay.compiler.passes.convert_layout import convertible
-from assay.compiler.pipeline import GRAPH, KERNELS, Job, Step, steps, stock_passes
+from assay.compiler.pipeline import BINDING, GRAPH, KERNELS, Job, Step, steps, stock_passes
 from assay.compiler.target import ResolvedTarget, resolve_target
 from assay.errors import CompileError
 from assay.model.facts import Model
@@ -106,12 +106,15 @@ def _build(mod: Any, job: Job, host: ResolvedTarget) -> tuple[Any, int]:
     target = tvm_api.with_host(job.target.tvm(), host.tvm())
     with target:
         if job.config.pipeline == "stock":
-            job.log.extend(findings(mod, job.config))
+            job.log.extend(graph_findings(mod))
+            job.log.extend(loop_findings(mod, job.config))
             for stock in stock_passes(target):
                 mod = stock(mod)
         else:
             mod = _run(GRAPH, mod, job)
-            job.log.extend(findings(mod, job.config))
+            job.log.extend(graph_findings(mod))
+            mod = _run(BINDING, mod, job)
+            job.log.extend(loop_findings(mod, job.config))
             mod = _run(KERNELS, mod, job)
             for lowering in tvm_api.lowering_passes(target):
                 mod = lowering(mod)

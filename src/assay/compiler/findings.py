@@ -15,15 +15,20 @@ from assay.compiler.config import Config
 _HEAVY = ("nn.conv2d", "nn.conv2d_transpose", "matmul")
 
 
-def findings(mod: Any, config: Config) -> list[str]:
-    """Return one line for each heavy operator, layout conversion and widened weight."""
+def graph_findings(mod: Any) -> list[str]:
+    """Return a line for each layout conversion, quantized layer in float, and widened weight.
+
+    To be read before kernels are bound: afterwards their operators are gone.
+    """
     calls = tvm_api.op_calls(mod["main"])
     made_by = dict(_bindings(mod["main"]))
-    return [
-        *(_kernel_line(call, config) for call in calls if tvm_api.op_name(call) in _HEAVY),
-        *_layout_lines(calls, made_by),
-        *_precision_lines(calls, made_by),
-    ]
+    return [*_layout_lines(calls, made_by), *_precision_lines(calls, made_by)]
+
+
+def loop_findings(mod: Any, config: Config) -> list[str]:
+    """Return a line for each heavy operator that no kernel of assay's was bound to."""
+    calls = tvm_api.op_calls(mod["main"])
+    return [_kernel_line(call, config) for call in calls if tvm_api.op_name(call) in _HEAVY]
 
 
 def _bindings(function: Any) -> Iterator[tuple[Any, Any]]:

@@ -10,6 +10,7 @@ from tvm import relax
 
 from assay.compiler import tvm_api
 from assay.compiler.config import Config
+from assay.compiler.passes.bind_kernels import bind_kernels
 from assay.compiler.passes.convert_layout import convert_layout
 from assay.compiler.passes.fold_weights import fold_weights
 from assay.compiler.passes.schedule_loops import schedule_loops
@@ -46,6 +47,7 @@ def _convert(job: Job) -> Any:
 
 
 GRAPH = (
+    Step("CanonicalizeBindings", 2, lambda job: transform.CanonicalizeBindings()),
     Step("FoldWeights", 2, lambda job: fold_weights()),
     Step("FoldConstant", 2, lambda job: transform.FoldConstant()),
     Step("EliminateCommonSubexpr", 2, lambda job: transform.EliminateCommonSubexpr()),
@@ -54,6 +56,8 @@ GRAPH = (
     Step("FastMathTransform", 4, lambda job: transform.FastMathTransform()),
     Step("DeadCodeElimination", 2, lambda job: transform.DeadCodeElimination(["main"])),
 )
+
+BINDING = (Step("BindKernels", 3, lambda job: bind_kernels(job.target.isa)),)
 
 KERNELS = (
     Step("LegalizeOps", 0, lambda job: transform.LegalizeOps()),

@@ -9,7 +9,10 @@ import shutil
 from math import prod
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 
 def make_target(fields: dict[str, Any]) -> Any:
@@ -140,3 +143,25 @@ def load_library(path: str) -> Any:
         copy = Path(folder) / f"{Path(folder).name}.so"
         shutil.copyfile(path, copy)
         return tvm.runtime.load_module(str(copy))
+
+
+def constant_value(expr: Any) -> npt.NDArray[Any] | None:
+    """Return the value of a constant tensor, None for any other expression."""
+    return expr.value.numpy() if is_constant(expr) else None
+
+
+def scalar(expr: Any) -> float:
+    """Return the number of a scalar argument, such as the limits of a clip."""
+    value = getattr(expr, "value", expr)
+    return float(value.numpy() if hasattr(value, "numpy") else value)
+
+
+def move_constant(call: Any, value: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Do to an array what a ``permute_dims`` or ``reshape`` call does to its argument."""
+    import numpy as np
+
+    if op_name(call) == "reshape":
+        return value.reshape(static_shape(call))
+    axes = call.attrs.axes
+    order = range(value.ndim)[::-1] if axes is None else [int(axis) for axis in axes]
+    return np.ascontiguousarray(value.transpose(order))

@@ -41,22 +41,15 @@ class _Folder(PyExprMutator):
         data = self._constant(call.args[0])
         if data is None:
             return call
-        if name == "permute_dims":
-            return relax.const(np.ascontiguousarray(data.transpose(_axes(call, data.ndim))))
-        if name == "reshape":
-            return relax.const(data.reshape(tvm_api.static_shape(call)))
-        return relax.const(_dequantized(call, data))
+        if name == "dequantize":
+            return relax.const(_dequantized(call, data))
+        return relax.const(tvm_api.move_constant(call, data))
 
     def _constant(self, expr: Any) -> npt.NDArray[Any] | None:
         """Return the value of a constant, or of a variable that was bound to one."""
         if isinstance(expr, relax.Var):
             expr = self.lookup_binding(expr)
         return expr.value.numpy() if expr is not None and tvm_api.is_constant(expr) else None
-
-
-def _axes(call: Any, rank: int) -> list[int]:
-    axes = call.attrs.axes
-    return [int(axis) for axis in axes] if axes is not None else list(reversed(range(rank)))
 
 
 def _dequantized(call: Any, data: npt.NDArray[Any]) -> npt.NDArray[np.float32]:

@@ -1,0 +1,169 @@
+"""Which operators become kernels of assay's own, what joins them, and that results stay."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import assay
+from assay.runtimes.litert import open_litert
+from assay.runtimes.tvm import open_build
+from tests.builder import GraphBuilder
+
+RNG = np.random.default_rng(7)
+
+
+def weights(*shape):
+    return RNG.normal(0, 0.3, shape).astype(np.float32)
+
+
+def conv(graph, x, shape, kernel=1, stride=1, name="conv", activation="NONE"):
+    """Add a CONV_2D with SAME padding from ``shape[3]`` to ``shape[4]`` channels."""
+    n, h, w, in_c, out_c = shape
+    out = (n, -(-h // stride), -(-w // stride), out_c)
+    filter_ = graph.constant(f"{name}_w", weights(out_c, kernel, kernel, in_c))
+    bias = graph.constant(f"{name}_b", weights(out_c))
+    options = {"stride_h": stride, "stride_w": stride, "activation": activation}
+    return graph.op("CONV_2D", [x, filter_, bias], out, options=options), out
+
+
+def check(graph, tmp_path, opt_level=3):
+    """Compile, compare with LiteRT's reference kernels, and return the operators that are left."""
+    path = tmp_path / "model.tflite"
+    path.write_bytes(graph.build())
+    build = assay.compile(path, opt_level=opt_level, layout="nhwc")
+    ours, reference = open_build(build), open_litert(path, reference=True)
+    x = [RNG.normal(0, 2, spec.shape).astype(np.float32) for spec in ours.inputs]
+    results, expected = ours(*x), reference(*x)
+    if len(ours.outputs) == 1:
+        results, expected = (results,), (expected,)
+    for ours_one, expected_one in zip(results, expected, strict=True):
+        tolerance = 1e-4 * max(np.ptp(expected_one), 1e-3)
+        np.testing.assert_allclose(ours_one, expected_one, rtol=0, atol=tolerance)
+    line = next(entry for entry in build.log if entry.startswith("[pass] BindKernels"))
+    return line.split(": ")[1].rpartition(" (")[0]
+
+
+def start(h=9, w=7, c=5, n=1):
+    graph = GraphBuilder()
+    return graph, graph.input("x", (n, h, w, c))
+
+
+def test_bias_and_relu6_join_the_convolution(tmp_path):
+    graph, x = start()
+    y, _ = conv(graph, x, (1, 9, 7, 5, 17), kernel=3, stride=2, activation="RELU6")
+    graph.output(y)
+    assert check(graph, tmp_path) == "1 call_tir"
+
+
+def test_residual_joins_the_later_convolution(tmp_path):
+    graph, x = start()
+    a, shape = conv(graph, x, (1, 9, 7, 5, 6), name="a")
+    b, _ = conv(graph, a, (1, 9, 7, 6, 6), name="b")
+    graph.output(graph.op("ADD", [a, b], shape))
+    assert check(graph, tmp_path) == "2 call_tir"
+
+
+def test_two_branches_join_once(tmp_path):
+    graph, x = start()
+    a, shape = conv(graph, x, (1, 9, 7, 5, 6), name="a")
+    b, _ = conv(graph, x, (1, 9, 7, 5, 6), kernel=3, name="b")
+    graph.output(graph.op("ADD", [a, b], shape, options={"activation": "RELU"}))
+    assert check(graph, tmp_path) == "2 call_tir"
+
+
+def test_a_value_with_two_users_stays_a_value(tmp_path):
+    graph, x = start()
+    a, shape = conv(graph, x, (1, 9, 7, 5, 6), name="a")
+    relu = graph.op("RELU", [a], shape)
+    tanh = graph.op("TANH", [a], shape)
+    graph.output(graph.op("SUB", [relu, tanh], shape))
+    left = check(graph, tmp_path)
+    assert "1 call_tir" in left
+    assert "tanh" in left
+
+
+def test_a_value_that_is_an_output_stays_one(tmp_path):
+    graph, x = start()
+    a, shape = conv(graph, x, (1, 9, 7, 5, 6), name="a")
+    graph.output(a, graph.op("RELU", [a], shape))
+    assert "nn.relu" in check(graph, tmp_path)
+
+
+@pytest.mark.parametrize("op", ["HARD_SWISH", "LOGISTIC", "TANH"])
+def test_activation_joins(tmp_path, op):
+    graph, x = start()
+    a, shape = conv(graph, x, (1, 9, 7, 5, 6))
+    graph.output(graph.op(op, [a], shape))
+    assert check(graph, tmp_path) == "1 call_tir"
+
+
+def test_swish_joins(tmp_path):
+    graph, x = start()
+    a, shape = conv(graph, x, (1, 9, 7, 5, 6))
+    curve = graph.op("LOGISTIC", [a], shape)
+    graph.output(graph.op("MUL", [curve, a], shape))
+    assert check(graph, tmp_path) == "1 call_tir"
+
+
+def test_almost_hard_swish_does_not_join_as_hard_swish(tmp_path):
+    graph, x = start()
+    a, shape = conv(graph, x, (1, 9, 7, 5, 6))
+    three = graph.constant("three", np.float32(2.5))
+    six = graph.constant("six", np.float32(6.0))
+    shifted = graph.op("ADD", [a, three], shape, options={"activation": "RELU6"})
+    product = graph.op("MUL", [a, shifted], shape)
+    graph.output(graph.op("DIV", [product, six], shape))
+    assert "multiply" in check(graph, tmp_path)
+
+
+def test_constants_and_reversed_operands_join(tmp_path):
+    graph, x = start()
+    a, shape = conv(graph, x, (1, 9, 7, 5, 6))
+    channel = graph.constant("channel", weights(6))
+    scalar = graph.constant("scalar", np.float32(0.7))
+    b = graph.op("SUB", [channel, a], shape)
+    c = graph.op("MUL", [b, scalar], shape)
+    graph.output(graph.op("DIV", [graph.constant("one", np.full(6, 3, np.float32)), c], shape))
+    path = tmp_path / "model.tflite"
+    path.write_bytes(graph.build())
+    log = assay.compile(path, layout="nhwc").log
+    assert any("BindKernels: 1 call_tir (" in line for line in log)
+
+
+def test_gate_per_batch_item_joins(tmp_path):
+    graph, x = start(n=2)
+    gate = graph.input("gate", (2, 1, 1, 6))
+    a, shape = conv(graph, x, (2, 9, 7, 5, 6))
+    graph.output(graph.op("MUL", [a, gate], shape))
+    assert check(graph, tmp_path) == "1 call_tir"
+
+
+def test_an_operand_that_broadcasts_the_convolution_does_not_join(tmp_path):
+    graph, x = start(h=1, w=1)
+    other = graph.input("other", (1, 4, 4, 6))
+    a, _ = conv(graph, x, (1, 1, 1, 5, 6))
+    graph.output(graph.op("ADD", [a, other], (1, 4, 4, 6)))
+    assert check(graph, tmp_path) == "1 call_tir, 1 add"
+
+
+def test_equal_layers_share_one_kernel(tmp_path):
+    graph, x = start(c=6)
+    for index in range(3):
+        x, _ = conv(graph, x, (1, 9, 7, 6, 6), kernel=3, name=f"c{index}", activation="RELU")
+    graph.output(x)
+    path = tmp_path / "model.tflite"
+    path.write_bytes(graph.build())
+    build = assay.compile(path, layout="nhwc")
+    names = {name for name in build.executable.as_text().split() if name.startswith("direct_")}
+    assert len({name.strip(",") for name in names}) == 1
+
+
+def test_below_level_3_nothing_is_bound(tmp_path):
+    graph, x = start()
+    y, _ = conv(graph, x, (1, 9, 7, 5, 6))
+    graph.output(y)
+    path = tmp_path / "model.tflite"
+    path.write_bytes(graph.build())
+    log = assay.compile(path, layout="nhwc", opt_level=2).log
+    assert not any("BindKernels" in line for line in log)
