@@ -1,0 +1,83 @@
+"""From sums to stored bytes: requantization, and the addition that may be fused behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from assay.compiler.kernels.builder import Buffer, Expr, KernelBuilder, constant
+from assay.compiler.kernels.int8.problem import Addition
+from assay.compiler.kernels.int8.stored import (
+    StoredRange,
+    from_bytes,
+    nearest_real,
+    to_bytes,
+)
+from assay.compiler.kernels.int8.vectors import cast, rounded, shuffle
+from assay.compiler.target import Isa
+
+
+@dataclass(frozen=True)
+class OutputWriter:
+    """Writes vectors of sums to the output; ``addend`` is the tensor of the addition."""
+
+    b: KernelBuilder
+    isa: Isa
+    target: StoredRange
+    output: Buffer
+    addition: Addition | None = None
+    addend: Buffer | None = None
+
+    def write(
+        self,
+        sums: Sequence[Expr],
+        multipliers: Sequence[Expr],
+        lanes: int,
+        offset: Expr,
+        columns: int,
+    ) -> None:
+        """Store int32 sums as bytes from ``offset`` on, no more than ``columns`` of them."""
+        offset = self.b.let(offset)
+        reals = [
+            cast("float32", total, lanes) * multiplier
+            for total, multiplier in zip(sums, multipliers, strict=True)
+        ]
+        if self.addition is None:
+            stored = to_bytes(self.b, self.isa, reals, lanes, self.target)
+        else:
+            stored = self._added(self.addition, reals, lanes, offset, columns)
+        store_first(self.b, self.output, offset, stored, len(sums) * lanes, columns)
+
+    def _added(
+        self, addition: Addition, reals: Sequence[Expr], lanes: int, offset: Expr, columns: int
+    ) -> Expr:
+        b, count = self.b, len(reals)
+        other = load_first(b, self.addend, offset, count * lanes, columns)
+        others = from_bytes(b, self.isa, other, count, lanes)
+        totals = []
+        for real, integer in zip(reals, others, strict=True):
+            quantized = nearest_real(real, lanes, self.target)
+            left = rounded(quantized * constant(addition.factor, lanes), lanes)
+            centred = integer - constant(addition.other_zero_point, lanes, "int32")
+            right = cast("float32", centred, lanes) * constant(addition.other_factor, lanes)
+            totals.append(b.let(left + rounded(right, lanes)))
+        return to_bytes(b, self.isa, totals, lanes, addition.output)
+
+
+def load_first(b: KernelBuilder, source: Buffer, offset: Expr, lanes: int, count: int) -> Expr:
+    """Load a vector of which only the first ``count`` lanes may be read; the rest repeats one."""
+    if count >= lanes:
+        return b.let(b.load(source, offset, lanes))
+    scalars = [b.load(source, offset + min(lane, count - 1)) for lane in range(lanes)]
+    return b.let(shuffle(scalars, range(lanes)))
+
+
+def store_first(
+    b: KernelBuilder, target: Buffer, offset: Expr, value: Expr, lanes: int, count: int
+) -> None:
+    """Store the first ``count`` lanes of a vector."""
+    if count >= lanes:
+        b.store(target, offset, value, lanes)
+        return
+    for lane in range(count):
+        b.store(target, offset + lane, shuffle([value], [lane]))

@@ -1,0 +1,127 @@
+"""How an integer product is cut up: column panels, register tiles, parts of the output, threads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from assay.compiler.kernels.builder import Expr, KernelBuilder, minimum
+from assay.compiler.kernels.int8.depth import Depth
+from assay.compiler.kernels.int8.dot import Dot
+from assay.compiler.kernels.int8.panels import split_columns
+from assay.compiler.kernels.int8.views import Part, View
+from assay.compiler.kernels.panels import PanelRun, packed_columns, panel_count
+from assay.compiler.kernels.splits import EvenSplit, split_evenly
+from assay.compiler.kernels.tiles import choose_tile
+from assay.compiler.kernels.work import Sharing, choose_sharing, task_count
+from assay.compiler.target import Isa
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The output: images of lines of pixels, and for each of the groups some columns."""
+
+    batch: int
+    lines: int
+    pixels: int
+    groups: int
+    columns: int
+
+    @property
+    def rows(self) -> int:
+        """All pixels, which are the rows of the matrix."""
+        return self.batch * self.lines * self.pixels
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Panels of one group; tiles of a line; a part is some lines, or some tiles of one line."""
+
+    grid: Grid
+    runs: tuple[PanelRun, ...]
+    tiles: EvenSplit
+    part_lines: int
+    part_tiles: int
+    sharing: Sharing
+
+    @property
+    def splits_lines(self) -> bool:
+        """Whether parts are less than a line."""
+        return self.part_tiles < self.tiles.tiles
+
+    @property
+    def parts(self) -> int:
+        """Parts of all images."""
+        per_line = -(-self.tiles.tiles // self.part_tiles)
+        return self.grid.batch * -(-self.grid.lines // self.part_lines) * per_line
+
+    def first_pixel(self, tile: Expr) -> Expr:
+        """Return where a tile starts in its line."""
+        return tile * self.tiles.small + minimum(tile, self.tiles.large_tiles)
+
+    def part(self, b: KernelBuilder, index: Expr) -> tuple[Part, Expr, Expr]:
+        """Return a part, its first tile and how many tiles of a line it has."""
+        grid, tiles = self.grid, self.tiles.tiles
+        per_line, per_image = -(-tiles // self.part_tiles), -(-grid.lines // self.part_lines)
+        tile = b.let(index % per_line * self.part_tiles)
+        line = b.let(index // per_line % per_image * self.part_lines)
+        lines = self._at_most(self.part_lines, grid.lines, line)
+        count = b.let(self._at_most(self.part_tiles, tiles, tile))
+        pixel = b.let(self.first_pixel(tile))
+        pixels = b.let(self.first_pixel(tile + count) - pixel)
+        most = min(grid.pixels, self.part_tiles * (self.tiles.small + 1))
+        image = b.let(index // (per_line * per_image))
+        return Part(image, line, b.let(lines), self.part_lines, pixel, pixels, most), tile, count
+
+    @staticmethod
+    def _at_most(size: int, total: int, first: Expr) -> Expr:
+        return size if total % size == 0 else minimum(size, total - first)
+
+
+def tile_isa(isa: Isa, dot: Dot, weights_zero_point: int) -> Isa:
+    """Return the instruction set as the rule for tiles has to see it.
+
+    The rule asks whether a product needs a register of its own before it is added; weights that
+    are widened keep their zero point in another one.
+    """
+    kept = dot.wide_weights and weights_zero_point != 0
+    return replace(isa, fma=dot.fused, registers=isa.registers - kept)
+
+
+def panel_runs(isa: Isa, dot: Dot, grid: Grid, depth: Depth) -> tuple[PanelRun, ...]:
+    """Return the panels that the weights of one group are packed in; ``isa`` from ``tile_isa``."""
+    tile = choose_tile(isa, grid.pixels, grid.columns, depth.steps(dot))
+    return split_columns(grid.columns, isa.lanes(), tile.vectors)
+
+
+def make_plan(
+    isa: Isa, dot: Dot, grid: Grid, depth: Depth, view: View, input_bytes: int, parallel: int
+) -> Plan:
+    """Choose tiles, parts, and what threads share out; ``isa`` from ``tile_isa``."""
+    tile = choose_tile(isa, grid.pixels, grid.columns, depth.steps(dot))
+    runs = panel_runs(isa, dot, grid, depth)
+    tiles = split_evenly(grid.pixels, tile.rows)
+    weight_bytes = depth.total * grid.groups * packed_columns(runs)
+    products = grid.rows * grid.groups * grid.columns * depth.total
+    moved = input_bytes + weight_bytes + grid.rows * grid.groups * grid.columns
+    tasks = task_count(isa, parallel, 2 * products // (dot.taps if dot.fused else 1), moved)
+    line_parts = grid.batch * grid.lines * (tiles.tiles if grid.lines == 1 else 1)
+    panels = grid.groups * panel_count(runs)
+    sharing = choose_sharing(tasks, line_parts, panels, input_bytes, weight_bytes)
+
+    if sharing == "panels":
+        return Plan(grid, runs, tiles, grid.lines, tiles.tiles, sharing)
+    share = tasks if sharing == "rows" else 1
+    reused = weight_bytes > isa.l1_bytes // 2
+    budget = isa.l2_bytes // 2 if reused or view.bytes_needed(1, 1) else 0
+    if grid.lines == 1:
+        bytes_per_tile = max(view.bytes_needed(1, tile.rows), tile.rows * depth.total)
+        part_tiles = _limit(budget // bytes_per_tile, tiles.tiles, share)
+        return Plan(grid, runs, tiles, 1, part_tiles, sharing)
+    first = view.bytes_needed(1, grid.pixels)
+    bytes_per_line = max(view.bytes_needed(2, grid.pixels) - first, view.line_step)
+    part_lines = _limit((budget - first) // bytes_per_line + 1, grid.lines, share)
+    return Plan(grid, runs, tiles, part_lines, tiles.tiles, sharing)
+
+
+def _limit(fitting: int, total: int, share: int) -> int:
+    return max(1, min(fitting, total, -(-total // share)))
