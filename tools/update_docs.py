@@ -61,11 +61,21 @@ def pass_table() -> str:
     levels = list(config.OPT_LEVELS)
     rows = [["Part", "Pass", *map(str, levels), "Depends on"]]
     rows += [["---", "---", *([":-:"] * len(levels)), "---"]]
-    for part, steps in (("graph", pipeline.GRAPH), ("kernels", pipeline.KERNELS)):
+    for part, steps in parts().items():
         for step in steps:
             runs = ["x" if level >= step.level else "" for level in levels]
             rows.append([part, f"`{step.name}`", *runs, ", ".join(conditions(step))])
     return table(rows)
+
+
+def parts() -> dict[str, tuple[pipeline.Step, ...]]:
+    """Return the parts of the pipeline by name, in the order in which they run."""
+    tuples = ((name, value) for name, value in vars(pipeline).items() if isinstance(value, tuple))
+    return {
+        name.lower(): value
+        for name, value in tuples
+        if value and all(isinstance(step, pipeline.Step) for step in value)
+    }
 
 
 def conditions(step: pipeline.Step) -> Iterator[str]:
