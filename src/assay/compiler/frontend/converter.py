@@ -14,26 +14,20 @@ from tvm import relax
 from tvm.relax.frontend.tflite.tflite_frontend import OperatorConverter, TensorWrapper
 
 from assay.compiler import tvm_api
+from assay.compiler.frontend.exprs import Expr, check_type, constant, dequantized, parameters
 from assay.compiler.frontend.folding import SHAPE_ONLY, fold
 from assay.compiler.frontend.graph import Tensors
 from assay.compiler.frontend.known import is_quantized, known_tensors
 from assay.compiler.frontend.ops import CONVERTERS
-from assay.compiler.frontend.site import Site, constant
+from assay.compiler.frontend.site import Site
 from assay.compiler.frontend.support import Unsupported, reason_of, refusal
 from assay.errors import AssayError
 from assay.model.facts import Model, Operator, Tensor
 
-Expr = Any
 
-
-def converter_for(model: Model, tensors: Tensors) -> type:
+def converter_for(model: Model, tensors: Tensors) -> type[Converter]:
     """Bind a graph to the class that TVM's importer instantiates."""
-
-    class Bound(Converter):
-        facts = model
-
-    Bound.tensors = tensors
-    return Bound
+    return type("BoundConverter", (Converter,), {"facts": model, "tensors": tensors})
 
 
 class Converter(OperatorConverter):
@@ -44,11 +38,19 @@ class Converter(OperatorConverter):
 
     facts: Model
     tensors: Tensors
+    builder: Any = None
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
+        type(self).builder = self.bb
         self._constants: dict[int, Expr] = {}
         self._known = known_tensors(self.facts)
+
+    @classmethod
+    def abandon(cls) -> None:
+        """Close what a failed import left open: TVM would print a warning about it."""
+        if cls.builder is not None:
+            cls.builder._end_block()
 
     def check_unsupported_ops(self) -> None:
         """Leave out the importer's check: ``support.unsupported`` came before all work."""
@@ -90,7 +92,7 @@ class Converter(OperatorConverter):
         parts = self._parts(result, len(operator.outputs))
         for index, part in zip(operator.outputs, parts, strict=True):
             expr = self._bound(part)
-            _check(self.tensors[index], expr)
+            check_type(self.tensors[index], expr, operator.name.startswith("CUSTOM:"))
             self.tensors.reshape(index, tvm_api.static_shape(expr))
             self.exp_tab.set_expr(self._name(index), expr)
 
@@ -155,6 +157,26 @@ class Converter(OperatorConverter):
         """Return the options of an operator; ValueError if it carries no such table."""
         return self._get_builtin_options(self.subgraph.Operators(operator.index), table)
 
+    def custom_options(self, operator: Operator) -> bytes:
+        """Return the options of a custom operator; ValueError if there are none."""
+        options = self.subgraph.Operators(operator.index).CustomOptionsAsNumpy()
+        if isinstance(options, int):
+            raise ValueError("its options are missing")
+        return bytes(options)
+
+    def kernel(
+        self,
+        function: Any,
+        name: str,
+        operands: Sequence[Expr],
+        shapes: Sequence[tuple[int, ...]],
+    ) -> list[Expr]:
+        """Call a kernel that returns float32 tensors of the given shapes."""
+        types = [relax.TensorType(shape, "float32") for shape in shapes]
+        bound = [self._bound(operand) for operand in operands]
+        call = self._bound(relax.call_tir(self.bb.add_func(function, name), bound, types))
+        return [relax.TupleGetItem(call, position) for position in range(len(shapes))]
+
     def known(self, index: int) -> npt.NDArray[Any]:
         """Return the value of a tensor; ValueError if it is computed at run time."""
         value = self.tensors.value(index)
@@ -165,14 +187,7 @@ class Converter(OperatorConverter):
     def real(self, index: int) -> Expr:
         """Return a tensor in real numbers: dequantized if it is quantized."""
         expr, tensor = self.get_expr(index), self.tensors[index]
-        return _dequantized(expr, tensor) if is_quantized(tensor) else expr
-
-    def quantized(self, expr: Expr, tensor: Tensor) -> Expr:
-        """Return a real expression in the type of a tensor: quantized if that is."""
-        if not is_quantized(tensor):
-            return expr
-        scale, zero_point = _parameters(tensor)
-        return relax.op.quantize(expr, scale, zero_point, _axis(tensor), tensor.dtype)
+        return self._bound(dequantized(expr, tensor)) if is_quantized(tensor) else expr
 
     def get_tensors(self, tensors_idx_list: Any) -> list[TensorWrapper]:
         """Wrap tensors for the importer; operands left out at the end do not appear."""
@@ -184,11 +199,9 @@ class Converter(OperatorConverter):
     def _wrapper(self, index: int) -> TensorWrapper:
         if index < 0:
             return TensorWrapper(index, 0, 0)
-        tensor, parameters = self.tensors[index], None
-        if tensor.quantization is not None:
-            scale, zero_point = _parameters(tensor)
-            parameters = {"scale": scale, "zero_point": zero_point, "axis": _axis(tensor)}
-        return TensorWrapper(index, self.subgraph.Tensors(index), None, parameters)
+        tensor = self.tensors[index]
+        quantization = parameters(tensor) if tensor.quantization is not None else None
+        return TensorWrapper(index, self.subgraph.Tensors(index), None, quantization)
 
     def get_tensor_value(self, tensor_wrapper: TensorWrapper, is_sparse: bool = False) -> Any:
         """Return a known value as the importer wants it: an array that it may change."""
@@ -208,7 +221,7 @@ class Converter(OperatorConverter):
 
     def dequantize(self, expr: Expr, tensor: TensorWrapper) -> Expr:
         """Return an expression of a quantized tensor, or of a bias, in real numbers."""
-        return _dequantized(expr, self.tensors[tensor.tensor_idx])
+        return dequantized(expr, self.tensors[tensor.tensor_idx])
 
     def has_same_qnn_params(self, lhs_tensor: Any, rhs_tensor: Any) -> bool:
         """Say yes: LiteRT moves raw integers where it should, whatever the scales say."""
@@ -216,39 +229,3 @@ class Converter(OperatorConverter):
 
     def _name(self, index: int) -> str:
         return str(self.subgraph.Tensors(index).Name(), "utf-8")
-
-
-def _dequantized(expr: Expr, tensor: Tensor) -> Expr:
-    scale, zero_point = _parameters(tensor)
-    if tensor.dtype == "int64":  # the bias beside int16, which TVM's dequantize does not take
-        return relax.op.multiply(relax.op.astype(expr, "float32"), scale)
-    return relax.op.dequantize(expr, scale, zero_point, _axis(tensor))
-
-
-def _parameters(tensor: Tensor) -> tuple[Expr, Expr]:
-    """Return scale and zero point as constants, scalars unless they differ along an axis."""
-    assert tensor.quantization is not None
-    scale = np.asarray(tensor.quantization.scale, np.float32)
-    zero_point = np.asarray(tensor.quantization.zero_point, np.int32)
-    return (
-        constant(scale if scale.size > 1 else scale[0]),
-        constant(zero_point[0] if (zero_point == zero_point[0]).all() else zero_point),
-    )
-
-
-def _axis(tensor: Tensor) -> int:
-    return (tensor.quantization.axis or 0) if tensor.quantization is not None else 0
-
-
-def _check(tensor: Tensor, expr: Expr) -> None:
-    """Raise ValueError unless an expression has the type of the tensor that it stands for."""
-    try:
-        shape = tvm_api.static_shape(expr)
-    except TypeError as error:
-        raise ValueError("the shape of its output depends on values") from error
-    if str(expr.ty.dtype) != tensor.dtype:
-        raise ValueError(f"it gives {expr.ty.dtype} where the file says {tensor.dtype}")
-    if len(shape) != len(tensor.shape) or any(
-        size != said and said != -1 for size, said in zip(shape, tensor.shape, strict=True)
-    ):
-        raise ValueError(f"it gives shape {list(shape)} where the file says {list(tensor.shape)}")

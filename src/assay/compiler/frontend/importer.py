@@ -36,12 +36,13 @@ def import_model(model: Model, batch: int = 1) -> Any:
     if hashlib.sha256(data).hexdigest() != model.sha256:
         raise ModelError(f"{shown(model.path)} has changed since it was read; read it again")
     tensors = Tensors(data, model, batch)
-    file = FileView(data, model, tensors)
+    converter = converter_for(model, tensors)
     try:
-        mod = from_tflite(file, op_converter=converter_for(model, tensors))
-    except AssayError:
-        raise
+        mod = from_tflite(FileView(data, model, tensors), op_converter=converter)
     except Exception as error:
+        converter.abandon()
+        if isinstance(error, AssayError):
+            raise
         raise ModelError(
             f"{shown(model.path)}: TVM's importer does not take the graph ({reason_of(error)}); "
             "run the file on LiteRT"

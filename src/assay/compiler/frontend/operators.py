@@ -97,6 +97,7 @@ OPERATORS: dict[str, Entry] = {
     **_entries("LOCAL_RESPONSE_NORMALIZATION", "fp32"),
     **_entries("TOPK_V2", "fp32 int8 uint8 integer", known={1: "k"}),
     **_entries("ONE_HOT", "fp32 integer", 2, {1: "depth", 2: "on value", 3: "off value"}),
+    **_entries("CUSTOM:TFLite_Detection_PostProcess", "fp32 uint8", known={2: "anchors"}),
     # moving values
     **_moving("RESHAPE", known={1: "shape"}),
     **_moving("SQUEEZE CONCATENATION PACK UNPACK GATHER GATHER_ND"),
@@ -118,3 +119,14 @@ OPERATORS: dict[str, Entry] = {
     **_entries("ZEROS_LIKE", "fp32 integer"),
 }
 """Operator -> what compiles of it. Others have to be constants by ``folding.FOLDS``."""
+
+
+def operators_table() -> str:
+    """Return the table as Markdown, a row for each operator."""
+    rows = [["Operator", *SCHEMES, "known"], ["---", *([":-:"] * len(SCHEMES)), "---"]]
+    names = {name.removeprefix("CUSTOM:"): entry for name, entry in OPERATORS.items()}
+    for name, entry in sorted(names.items()):
+        marks = ["x" if scheme in entry.schemes else "" for scheme in SCHEMES]
+        rows.append([f"`{name}`", *marks, ", ".join(entry.known.values())])
+    lines = ("|".join(f" {cell} " if cell else " " for cell in row) for row in rows)
+    return "\n".join(f"|{line}|" for line in lines)

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import numpy.typing as npt
 from tvm import relax
 
+from assay.compiler.frontend.exprs import Expr, quantized, raw_limits
 from assay.compiler.frontend.known import is_quantized
 from assay.model.facts import Operator, Tensor
 
 if TYPE_CHECKING:
     from assay.compiler.frontend.converter import Converter
 
-Expr = Any
 Convert = Callable[["Site"], Any]
 """Turns an operator into a Relax expression, or a list of them if it has several outputs."""
 
@@ -25,15 +24,6 @@ _LIMITS: dict[str, tuple[float, float]] = {
     "RELU6": (0.0, 6.0),
     "RELU_N1_TO_1": (-1.0, 1.0),
 }
-
-
-def constant(value: Any) -> Expr:
-    """Return an array or a NumPy scalar as an expression, in its own type.
-
-    TVM's default for integers is int32, whatever the array says.
-    """
-    array = np.asarray(value)
-    return relax.const(array, str(array.dtype))
 
 
 class Site:
@@ -85,13 +75,27 @@ class Site:
         """Return the operator's options as the schema's generated class."""
         return self._converter.options(self.operator, table)
 
+    def custom_options(self) -> bytes:
+        """Return the options of a custom operator, which only it can read."""
+        return self._converter.custom_options(self.operator)
+
+    def kernel(
+        self,
+        function: Any,
+        name: str,
+        operands: Sequence[Expr],
+        shapes: Sequence[tuple[int, ...]],
+    ) -> list[Expr]:
+        """Call a kernel that returns float32 tensors of the given shapes."""
+        return self._converter.kernel(function, name, operands, shapes)
+
     def real(self, position: int) -> Expr:
         """Return an operand in real numbers: dequantized if it is quantized."""
         return self._converter.real(self.operator.inputs[position])
 
     def quantized(self, expr: Expr, position: int = 0) -> Expr:
         """Return a real expression in the type of an output: quantized if that is."""
-        return self._converter.quantized(expr, self.output(position))
+        return quantized(expr, self.output(position))
 
     def native(self, operands: Mapping[int, Expr] | None = None, real: bool = False) -> Expr:
         """Convert with TVM's importer, ``operands`` taking the place of those in the file.
@@ -112,17 +116,7 @@ class Site:
         low, high = _LIMITS[name]
         output = self.output()
         if is_quantized(output):
-            low, high = _raw_limits(output, low, high)
+            low, high = raw_limits(output, low, high)
         if high == float("inf"):
             return relax.op.nn.relu(expr)
         return relax.op.clip(expr, low, high)
-
-
-def _raw_limits(tensor: Tensor, low: float, high: float) -> tuple[float, float]:
-    """Return limits in real numbers as raw integers of a quantized tensor, halves away from 0."""
-    assert tensor.quantization is not None
-    scale, zero_point = tensor.quantization.scale[0], tensor.quantization.zero_point[0]
-    steps = np.array([low, high], np.float32) / np.float32(scale)
-    raw = np.trunc(steps + np.copysign(np.float32(0.5), steps)) + zero_point
-    limits = np.iinfo(tensor.dtype)
-    return max(float(limits.min), float(raw[0])), min(float(limits.max), float(raw[1]))

@@ -76,11 +76,10 @@ def _reason(operator: Operator, model: Model, known: frozenset[int]) -> str:
     """Return why an operator does not compile, an empty string if it does."""
     if known.issuperset(operator.outputs):
         return ""
-    if operator.name.startswith("CUSTOM:"):
-        return "a custom operator"
     entry = OPERATORS.get(operator.name)
     if entry is None:
-        return "not known to assay"
+        custom = operator.name.startswith("CUSTOM:")
+        return "a custom operator" if custom else "not known to assay"
     ends = (*operator.inputs, *operator.outputs)
     tensors = [model.tensors[index] for index in ends if index >= 0]
     stateful = next((tensor for tensor in tensors if tensor.is_variable), None)

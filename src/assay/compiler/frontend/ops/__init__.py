@@ -3,6 +3,7 @@
 from assay.compiler.frontend.ops import (
     arithmetic,
     blocks,
+    detection,
     movement,
     padding,
     pooling,
@@ -15,6 +16,7 @@ from assay.compiler.frontend.site import Convert
 CONVERTERS: dict[str, Convert] = {
     **arithmetic.CONVERTERS,
     **blocks.CONVERTERS,
+    **detection.CONVERTERS,
     **movement.CONVERTERS,
     **padding.CONVERTERS,
     **pooling.CONVERTERS,

@@ -9,7 +9,8 @@ import numpy as np
 import tflite
 from tvm import relax
 
-from assay.compiler.frontend.site import Convert, Expr, Site, constant
+from assay.compiler.frontend.exprs import Expr, constant
+from assay.compiler.frontend.site import Convert, Site
 
 
 def through_float(site: Site) -> Expr:

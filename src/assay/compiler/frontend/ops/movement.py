@@ -7,8 +7,9 @@ from typing import Any
 
 from tvm import relax
 
+from assay.compiler.frontend.exprs import Expr
 from assay.compiler.frontend.known import is_quantized
-from assay.compiler.frontend.site import Convert, Expr, Site
+from assay.compiler.frontend.site import Convert, Site
 
 
 def reshape(site: Site) -> Expr:

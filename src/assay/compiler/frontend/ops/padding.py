@@ -7,8 +7,9 @@ from typing import Literal
 import numpy as np
 from tvm import relax
 
+from assay.compiler.frontend.exprs import Expr, constant
 from assay.compiler.frontend.known import is_quantized
-from assay.compiler.frontend.site import Convert, Expr, Site, constant
+from assay.compiler.frontend.site import Convert, Site
 
 # MirrorPadMode of the schema -> np.pad's mode
 _MODES: dict[str, Literal["reflect", "symmetric"]] = {

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from tvm import relax
 
+from assay.compiler.frontend.exprs import Expr, constant
 from assay.compiler.frontend.known import is_quantized
-from assay.compiler.frontend.site import Convert, Expr, Site, constant
+from assay.compiler.frontend.site import Convert, Site
 
 
 def average(site: Site) -> Expr:

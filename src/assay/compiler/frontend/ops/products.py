@@ -11,8 +11,9 @@ import numpy as np
 import tflite
 from tvm import relax
 
+from assay.compiler.frontend.exprs import Expr, constant
 from assay.compiler.frontend.known import is_quantized
-from assay.compiler.frontend.site import Convert, Expr, Site, constant
+from assay.compiler.frontend.site import Convert, Site
 
 
 def convolution(site: Site) -> Expr:

@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 from tvm import relax
 
-from assay.compiler.frontend.site import Convert, Expr, Site, constant
+from assay.compiler.frontend.exprs import Expr, constant
+from assay.compiler.frontend.site import Convert, Site
 
 
 def nearest(site: Site) -> Expr:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from tvm import relax
 
-from assay.compiler.frontend.site import Convert, Expr, Site, constant
+from assay.compiler.frontend.exprs import Expr, constant
+from assay.compiler.frontend.site import Convert, Site
 from assay.compiler.frontend.slices import Item, box, dimensions, strides_index
 
 
