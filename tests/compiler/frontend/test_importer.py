@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -351,6 +352,13 @@ class TestFailures:
         path.unlink()
         with pytest.raises(ModelError, match="does not exist"):
             import_model(model)
+
+    def test_nothing_else_is_printed(self, save: Save, capfd: pytest.CaptureFixture[str]) -> None:
+        graph = GraphBuilder()
+        graph.output(graph.op("RELU", [graph.input("x", (1, 4))], (1, 5)))
+        self.refused(save(graph))
+        gc.collect()
+        assert capfd.readouterr() == ("", "")
 
     def test_compile_reports_it_likewise(self, save: Save) -> None:
         graph = GraphBuilder()
