@@ -20,8 +20,8 @@ def demo(
     """Run a short lab on handwritten digits: no download, about two minutes."""
     from assay.cli.lab import carry_out, command_line
     from assay.data import DIGITS_FP32, DIGITS_INT8
+    from assay.lab.inputs import Lab
     from assay.lab.plan import DEMO, plan
-    from assay.lab.runner import Lab
 
     carry_out(
         Lab(

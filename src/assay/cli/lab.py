@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
 from assay.cli import options
+
+if TYPE_CHECKING:
+    from assay.lab.inputs import Lab
 
 
 def lab(
@@ -16,7 +19,7 @@ def lab(
     int8_model_path: Annotated[Path, typer.Option(help="The full-integer INT8 TFLite file.")],
     dataset_root: Annotated[
         str,
-        typer.Option(help="Folder of the Oxford-IIIT Pet data set, or what assay eval takes."),
+        typer.Option(help="Directory of the Oxford-IIIT Pet data set; also digits or npz:FILE."),
     ],
     results_path: Annotated[Path, typer.Option(help="Where everything that is found goes.")],
     download_dataset: Annotated[
@@ -35,56 +38,55 @@ def lab(
     json: options.Json = None,
 ) -> None:
     """Run the lab: compile both models in many ways, evaluate, compare with LiteRT."""
+    from assay.lab.inputs import Lab
     from assay.lab.plan import plan
-    from assay.lab.runner import Lab
 
-    if download_dataset:
-        from assay.datasets.download import download_oxford_pet
-
-        download_oxford_pet(Path(dataset_root))
     carry_out(
         Lab(
             models={"fp32": fp32_model_path, "int8": int8_model_path},
             dataset=_dataset(dataset_root),
             results_path=results_path,
-            experiments=plan(target, target_host, experiments),
+            experiments=plan(target, target_host, experiments or None),
             fraction=test_dataset_fraction,
             threads=threads,
             command=command_line(),
+            download=download_dataset,
         ),
         json,
     )
 
 
 def _dataset(root: str) -> str:
-    """Take a bare path for a folder of the Oxford-IIIT Pet data set; leave other forms alone."""
-    kinds = ("digits", "oxford-pet:", "folder:", "npz:")
-    return root if root.startswith(kinds) else f"oxford-pet:{root}"
+    """Take a bare path for a directory of Oxford-IIIT Pet; leave the other forms alone."""
+    named = root == "digits" or root.startswith(("oxford-pet:", "folder:", "npz:"))
+    return root if named else f"oxford-pet:{root}"
 
 
-def carry_out(setup: object, json: Path | None) -> None:
-    """Run a ``Lab`` with a progress bar and print the comparison at the end."""
+def carry_out(setup: Lab, json: Path | None) -> None:
+    """Run the lab with a progress bar, print the table; exit code 1 if an experiment failed."""
     from rich.console import Console
 
     from assay.cli.progress import LabProgress
     from assay.lab.codec import plain
-    from assay.lab.runner import Lab, run_lab
+    from assay.lab.runner import run_lab
     from assay.report.table import print_comparison
 
-    assert isinstance(setup, Lab)
     with LabProgress(len(setup.experiments)) as progress:
         results = run_lab(setup, progress)
     print_comparison(results, Console())
     print(f"The report is {setup.results_path / 'report.md'}")
     options.write_json(json, plain(results))
+    planned = {experiment.name for experiment in setup.experiments}
+    failed = [e.name for e in results.experiments if e.status == "failed" and e.name in planned]
+    if failed:
+        print(f"assay: failed: {', '.join(failed)}; the table says why", file=sys.stderr)
+        raise typer.Exit(1)
 
 
 def command_line() -> str:
     """Return the command as it was typed, for the report's "how to reproduce"."""
     import shlex
 
-    program = Path(sys.argv[0])
-    name = "assay" if program.name == "assay" else f"python {program.name}"
-    if program.name == "tvm_experiments.py":
-        name = "python -m assay.lab.tvm_experiments"
-    return shlex.join([*name.split(), *sys.argv[1:]])
+    old_name = Path(sys.argv[0]).name == "tvm_experiments.py"
+    name = "python -m assay.lab.tvm_experiments" if old_name else "assay"
+    return f"{name} {shlex.join(sys.argv[1:])}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -12,13 +13,15 @@ from assay.lab.results import ExperimentResult
 
 
 def _bar() -> Progress:
+    console = Console(stderr=True)
     return Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        console=Console(stderr=True),
+        console=console,
         transient=True,
+        disable=not console.is_terminal,  # else it leaves empty lines in a log
     )
 
 
@@ -45,6 +48,10 @@ class LabProgress:
     def __exit__(self, *_error: object) -> None:
         self._bar.stop()
 
+    def set_aside(self, copy: Path) -> None:
+        """Take note of where the results of other inputs went."""
+        self._print(f"results of other inputs are kept in {copy}")
+
     def kept(self, result: ExperimentResult) -> None:
         """Take note of an experiment that an earlier run finished."""
         self._line(f"{result.name}: kept from an earlier run")
@@ -60,8 +67,11 @@ class LabProgress:
         self._line(f"{result.name}: {_outcome(result)}")
 
     def _line(self, text: str) -> None:
-        self._bar.console.print(text, markup=False, highlight=False)
+        self._print(text)
         self._bar.advance(self._whole)
+
+    def _print(self, text: str) -> None:
+        self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def _outcome(result: ExperimentResult) -> str:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from assay.compiler.config import Config
 from assay.errors import ConfigError
+from assay.lab.results import ExperimentResult, Status
 
 ModelKind = Literal["fp32", "int8"]
 
@@ -37,6 +38,22 @@ class Experiment:
     def as_dict(self) -> dict[str, Any]:
         """Return the fields as JSON-able values."""
         return asdict(self)
+
+    def unmeasured(
+        self, status: Status, reason: str, fingerprint: str, log: str | None = None
+    ) -> ExperimentResult:
+        """Return the result of this experiment where there is nothing but a reason."""
+        return ExperimentResult(
+            name=self.name,
+            title=self.title,
+            status=status,
+            fingerprint=fingerprint,
+            runtime=self.runtime,
+            precision=self.model,
+            reason=reason,
+            config=None if self.config is None else self.config.as_dict(),
+            log=log,
+        )
 
 
 BEFORE = ("conv2d",)

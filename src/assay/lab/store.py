@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 from assay.errors import ResultsError
@@ -65,6 +66,24 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         with replace_file(target) as temporary:
             temporary.write_bytes(data)
+    except OSError as error:
+        raise ResultsError(
+            f"{path} cannot be written ({error.strerror}): choose another path, or make room there"
+        ) from error
+
+
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """Raise ResultsError unless ``write_atomically`` could write there now; nothing is left behind.
+
+    Asked before long work, so that its outcome is not lost for a mistyped path.
+    """
+    target = Path(os.path.realpath(path))
+    try:
+        if target.is_dir():
+            raise IsADirectoryError(None, "it is a directory")
+        existing = next(parent for parent in target.parents if parent.exists())
+        with tempfile.TemporaryFile(dir=existing):
+            pass
     except OSError as error:
         raise ResultsError(
             f"{path} cannot be written ({error.strerror}): choose another path, or make room there"
