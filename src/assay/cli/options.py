@@ -23,15 +23,33 @@ ConvertOps = Annotated[
 Precision = Annotated[str, typer.Option(help="auto, or float to run quantized operators in FP32.")]
 Pipeline = Annotated[str, typer.Option(help="assay, or stock for TVM's own default pipeline.")]
 Threads = Annotated[int, typer.Option(help="Threads of every runtime.")]
+Runtime = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(help="tvm, stock, litert, onnxruntime or openvino.  [default: by the file]"),
+]
 Json = Annotated[
     Optional[Path],  # noqa: UP045
-    typer.Option("--json", metavar="FILE", help="Also write what is printed as JSON."),
+    typer.Option(
+        "--json",
+        metavar="FILE",
+        help="Also write what is printed as JSON.",
+        callback=lambda path: writable(path),
+    ),
 ]
 
 
 def split_ops(text: str | None) -> tuple[str, ...] | None:
     """Return the operators of a comma-separated list; None stays None."""
     return None if text is None else tuple(op.strip() for op in text.split(",") if op.strip())
+
+
+def writable(path: Path | None) -> Path | None:
+    """Return an option's file as it is; ResultsError, before any work, if it cannot be written."""
+    from assay.lab.store import check_writable
+
+    if path is not None:
+        check_writable(path)
+    return path
 
 
 def write_json(path: Path | None, data: object) -> None:

@@ -8,10 +8,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+from assay.errors import DatasetError, ResultsError
 from assay.lab.codec import decode_experiment
 from assay.lab.results import ExperimentResult
 from assay.lab.worker import Task
@@ -19,68 +22,95 @@ from assay.lab.worker import Task
 # Told a stage ("compiling", "evaluating") and how many of how many examples are done.
 Watch = Callable[[str, int, int], None]
 
+_HINTS = {
+    signal.SIGKILL: "perhaps the memory ran out",
+    signal.SIGILL: "perhaps the target is not for this CPU",
+}
+
 
 def run_in_child(task: Task, log: Path, watch: Watch) -> ExperimentResult:
     """Run one experiment in its own process and return its result, failed ones included.
 
     The child is killed if this call is interrupted. Its stderr, and so the compiler's log, is kept
-    in ``log``.
+    in ``log``. DatasetError if an example cannot be decoded, which concerns every experiment;
+    ResultsError if the log cannot be written.
     """
-    with log.open("wb") as stderr:
+    try:
+        stderr = log.open("wb")
+    except OSError as error:
+        raise ResultsError(
+            f"{log} cannot be written ({error.strerror}): give another --results-path"
+        ) from error
+    with stderr, TemporaryDirectory(prefix="assay-") as scratch:
         child = subprocess.Popen(
-            [sys.executable, "-m", "assay.lab.worker"],
+            [sys.executable, "-m", "assay.lab.worker", str(os.getpid())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=stderr,
-            text=True,
-            env={**os.environ, "TVM_NUM_THREADS": str(task.threads), "TVM_BIND_THREADS": "0"},
+            encoding="utf-8",
+            errors="replace",
+            env={**os.environ, **_environment(task.threads, scratch)},
             start_new_session=True,  # Ctrl-C is for the parent; it decides what to keep
         )
         try:
             final = _follow(child, task, watch)
         finally:
-            child.kill()
-            code = child.wait()
+            _end(child)
+    if "dataset_error" in final:
+        raise DatasetError(final["dataset_error"])
     if "result" in final:
         return replace(decode_experiment(final["result"]), log=log.name)
-    return _failed(task, log, final.get("error") or _describe_end(code, log))
+    reason = final.get("error") or _describe_end(child.returncode, log)
+    return task.experiment.unmeasured("failed", reason, task.fingerprint, log.name)
+
+
+def _environment(threads: int, scratch: str) -> dict[str, str]:
+    return {
+        "TVM_NUM_THREADS": str(threads),
+        "TVM_BIND_THREADS": "0",
+        "TMPDIR": scratch,  # a killed worker cannot remove its temporary files
+        "PYTHONSAFEPATH": "1",  # -m would import a numpy.py of the current directory
+    }
 
 
 def _follow(child: subprocess.Popen[str], task: Task, watch: Watch) -> dict[str, Any]:
+    """Send the task, pass messages on until the worker is gone, and return the final one."""
     assert child.stdin is not None
     assert child.stdout is not None
-    try:
+    # A worker that died at once does not read: how it died, its exit code tells.
+    with suppress(BrokenPipeError), child.stdin:
         child.stdin.write(task.encode())
-        child.stdin.close()
-    except BrokenPipeError:
-        pass  # it died at once: how, its exit code tells
     stage, final = "starting", {}
-    for line in child.stdout:
-        message = json.loads(line)
-        stage = message.get("stage", stage)
-        if "result" in message or "error" in message:
+    for message in filter(None, map(_message, child.stdout)):
+        if message.keys() & {"result", "error", "dataset_error"}:
             final = message
+            continue
+        stage = message.get("stage", stage)
         watch(stage, message.get("done", 0), message.get("total", 0))
     child.wait()
     return final
 
 
+def _message(line: str) -> dict[str, Any]:
+    """Return a message; an empty one for a line that is none, such as half of one."""
+    try:
+        message = json.loads(line)
+    except ValueError:
+        return {}
+    return message if isinstance(message, dict) else {}
+
+
+def _end(child: subprocess.Popen[str]) -> None:
+    if child.poll() is None:
+        os.killpg(child.pid, signal.SIGKILL)  # the linker that it may have started, too
+        child.wait()
+
+
 def _describe_end(code: int, log: Path) -> str:
-    if code < 0:
-        return f"its process died of {signal.Signals(-code).name}; what it wrote is in {log.name}"
-    return f"its process ended with code {code}; the traceback is in {log.name}"
-
-
-def _failed(task: Task, log: Path, reason: str) -> ExperimentResult:
-    config = task.experiment.config
-    return ExperimentResult(
-        name=task.experiment.name,
-        title=task.experiment.title,
-        status="failed",
-        fingerprint=task.fingerprint,
-        runtime=task.experiment.runtime,
-        precision=task.experiment.model,
-        reason=reason,
-        config=None if config is None else config.as_dict(),
-        log=log.name,
+    if code >= 0:
+        return f"its process ended with code {code}; the traceback is in {log.name}"
+    hint = f" ({_HINTS[signal.Signals(-code)]})" if -code in _HINTS else ""
+    return (
+        f"its process died of signal {-code}, {signal.strsignal(-code)}{hint}; what it wrote is "
+        f"in {log.name}"
     )

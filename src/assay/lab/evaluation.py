@@ -12,7 +12,12 @@ from assay.errors import InputError
 from assay.lab.results import ExperimentResult, Quality, Timing
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from assay.lab.testers import ModelTester
+
+    Floats = npt.NDArray[np.float32]
 
 Progress = Callable[[int, int], None]
 
@@ -31,7 +36,8 @@ def evaluate_tester(
     """Run every example of a class-balanced fraction of the tester's data set through its model.
 
     Only ``run_inference`` is timed; the first run is kept apart from the rest. ``progress`` is
-    called with the number of examples done and to do.
+    called with the number of examples done and to do. ConfigError if the fraction is out of range,
+    InputError if there is no example or the model's scores do not fit the classes.
     """
     import numpy as np
 
@@ -40,28 +46,37 @@ def evaluate_tester(
     from assay.timing.statistics import summarize
 
     data = Subset(tester.dataset, fraction)
+    if not len(data):
+        raise InputError(f"data set {data.name!r} has no example: give one that does")
     scores, labels, times = [], [], []
     for index in range(len(data)):
         example = data[index]
-        tester.preprocess_input(example.data)
-        started = time.perf_counter_ns()
-        tester.run_inference()
-        times.append((time.perf_counter_ns() - started) / 1e6)
-        scores.append(tester.postprocess_outputs())
+        time_ms, row = _infer(tester, example.data)
+        times.append(time_ms)
+        scores.append(row)
         labels.append(example.label)
         if progress is not None:
             progress(index + 1, len(data))
-    _check_classes(len(scores[0]), tester.dataset.classes)
     quality = evaluate(np.stack(scores), np.asarray(labels))
     return Evaluation(quality, summarize(times[1:] or times, first_ms=times[0]))
 
 
-def _check_classes(outputs: int, classes: Sequence[str]) -> None:
-    if outputs != len(classes):
+def _infer(tester: ModelTester, data: Floats) -> tuple[float, Floats]:
+    """Return how long one inference took, in ms, and its scores, one for each class."""
+    import numpy as np
+
+    tester.preprocess_input(data)
+    started = time.perf_counter_ns()
+    tester.run_inference()
+    time_ms = (time.perf_counter_ns() - started) / 1e6
+    scores = np.asarray(tester.postprocess_outputs()).reshape(-1)
+    classes = len(tester.dataset.classes)
+    if scores.size != classes:
         raise InputError(
-            f"the model has {outputs} outputs and the data set {len(classes)} classes: evaluate "
-            "it on the data it was trained for"
+            f"{tester.modelpath} has {scores.size} outputs, but data set {tester.dataset.name!r} "
+            f"has {classes} classes: give a model trained on that data"
         )
+    return time_ms, scores
 
 
 def write_evaluation(

@@ -24,11 +24,14 @@ class ModelTester:
     """Evaluates the model at ``modelpath`` on a data set, one input at a time.
 
     If ``originalmodel`` is given, ``optimize_model`` first turns it into ``modelpath``. ``logdir``
-    is the directory for what optimizing logs. Inputs and outputs go by index.
+    is the directory for what optimizing logs. ``runtime`` names what runs the model, by default
+    the class's own; ``threads`` is what it may use. Inputs and outputs go by index.
+
+    A subclass may replace any step. ``test_inference`` calls, for each example, only
+    ``preprocess_input``, ``run_inference`` and ``postprocess_outputs``.
     """
 
     runtime = "litert"
-    threads = 1  # class attributes, as the lab's constructors have no room for them
 
     def __init__(
         self,
@@ -36,11 +39,16 @@ class ModelTester:
         modelpath: str | Path,
         originalmodel: str | Path | None = None,
         logdir: str | Path | None = None,
+        *,
+        runtime: str | None = None,
+        threads: int = 1,
     ) -> None:
         self.dataset = dataset
         self.modelpath = Path(modelpath)
         self.originalmodel = None if originalmodel is None else Path(originalmodel)
         self.logdir = None if logdir is None else Path(logdir)
+        self.runtime = runtime or self.runtime
+        self.threads = threads
         if self.originalmodel is not None:
             self.optimize_model(self.originalmodel)
         self.prepare_model()
@@ -99,17 +107,3 @@ class TFLiteFP32Model(ModelTester):
 
 class TFLiteINT8Model(ModelTester):
     """The full-integer INT8 TFLite file in LiteRT."""
-
-
-def make_tester(
-    dataset: Dataset, path: Path, runtime: str | None = None, threads: int = 1
-) -> ModelTester:
-    """Return a tester of a model or library as it is, on the runtime named or fit for the file."""
-    from assay.api import runtime_for
-
-    class Tester(ModelTester):
-        pass
-
-    Tester.runtime = runtime or runtime_for(path)
-    Tester.threads = threads
-    return Tester(dataset, path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from assay.compiler.config import Config, Pipeline
+from assay.compiler.config import Config, Pipeline, Precision
 from assay.lab.testers import ModelTester
 
 if TYPE_CHECKING:
@@ -18,7 +18,8 @@ class TVMModel(ModelTester):
 
     ``target`` and ``target_host`` are LLVM targets in TVM's old or new form, ``opt_level`` is 0 to
     4. TFLite models come in NHWC; ``use_nchw_layout`` converts them, ``convert_ops`` says which
-    operators take part in that (all that can if None).
+    operators take part in that (all that can if None). The other choices are those of
+    :class:`assay.Config`. Without ``originalmodel``, ``modelpath`` is a library made before.
     """
 
     runtime = "tvm"
@@ -35,8 +36,11 @@ class TVMModel(ModelTester):
         target_host: str | None = None,
         opt_level: int = 3,
         use_nchw_layout: bool = False,
+        *,
         convert_ops: tuple[str, ...] | None = None,
+        precision: Precision = "auto",
         pipeline: Pipeline = "assay",
+        threads: int = 1,
     ) -> None:
         self.config = Config(
             target=target,
@@ -44,18 +48,32 @@ class TVMModel(ModelTester):
             opt_level=opt_level,
             layout="nchw" if use_nchw_layout else "nhwc",
             convert_ops=convert_ops,
+            precision=precision,
             pipeline=pipeline,
         )
-        super().__init__(dataset, modelpath, originalmodel, logdir)
+        super().__init__(dataset, modelpath, originalmodel, logdir, threads=threads)
 
     def optimize_model(self, originalmodel: Path) -> None:
-        """Read the file, import it, apply the passes, build for the target, export the library."""
+        """Compile ``originalmodel``, export the library to ``self.modelpath``, keep the log.
+
+        The TFLite file is read and imported as an IRModule with its parameters; the transforms run
+        under a ``tvm.transform.PassContext`` with ``opt_level``; what comes out is built for
+        ``target`` with ``target_host`` and exported with ``export_library``. With ``logdir``, the
+        log is ``build.log`` there.
+        """
         from assay.compiler.build import compile_model
+        from assay.lab.store import write_text
         from assay.model.reader import read
 
         build = compile_model(read(originalmodel), self.config)
         self.manifest = build.save(self.modelpath)
         self.log = build.log
         if self.logdir is not None:
-            self.logdir.mkdir(parents=True, exist_ok=True)
-            (self.logdir / "build.log").write_text("\n".join(build.log) + "\n")
+            write_text(self.logdir / "build.log", "\n".join(build.log) + "\n")
+
+    def prepare_model(self) -> None:
+        """Load the library with ``tvm.runtime.load_module`` into a Relax virtual machine.
+
+        It runs on the device that ``tvm.runtime.device("llvm")`` is: the CPU.
+        """
+        super().prepare_model()

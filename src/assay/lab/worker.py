@@ -1,21 +1,25 @@
-"""One experiment in a process of its own: ``python -m assay.lab.worker`` with a task on stdin.
+"""One experiment in a process of its own: ``python -m assay.lab.worker PARENT``, a task on stdin.
 
 Messages leave on the original stdout, a JSON object a line: ``{"stage": text}``, ``{"done": n,
-"total": n}``, and at the end ``{"result": {...}}`` or ``{"error": text}``. Whatever TVM, LLVM or
-LiteRT print goes to stderr, which the parent keeps as the experiment's log.
+"total": n}``, and at the end ``{"result": {...}}``, ``{"error": text}``, or ``{"dataset_error":
+text}`` for what concerns all experiments. Whatever TVM, LLVM or LiteRT print goes to stderr, which
+the parent keeps as the experiment's log.
 """
 
 from __future__ import annotations
 
+import ctypes
 import dataclasses
 import json
 import os
+import signal
 import sys
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from assay.compiler.config import Config
-from assay.errors import AssayError
+from assay.errors import AssayError, DatasetError
 from assay.lab.codec import plain
 from assay.lab.plan import Experiment
 from assay.lab.results import ExperimentResult
@@ -58,6 +62,7 @@ class Task:
 
 def main() -> None:
     """Carry out the task on stdin; an AssayError becomes a message, a bug a traceback."""
+    _die_with(int(sys.argv[1]))
     channel = _claim_stdout()
     task = Task.decode(sys.stdin.read())
 
@@ -66,11 +71,10 @@ def main() -> None:
         channel.flush()
 
     try:
-        result = carry_out(task, send)
+        send(result=plain(carry_out(task, send)))
     except AssayError as error:
-        send(error=str(error))
-    else:
-        send(result=plain(result))
+        traceback.print_exc()
+        send(**{"dataset_error" if isinstance(error, DatasetError) else "error": str(error)})
 
 
 def carry_out(task: Task, send: Any) -> ExperimentResult:
@@ -101,14 +105,13 @@ def carry_out(task: Task, send: Any) -> ExperimentResult:
 
 def make_tester(task: Task, dataset: Dataset) -> ModelTester:
     """Return the tester of an experiment, its model compiled and loaded."""
-    from assay.lab.testers import ModelTester, TFLiteFP32Model, TFLiteINT8Model
+    from assay.lab.testers import TFLiteFP32Model, TFLiteINT8Model
     from assay.lab.tvm_model import TVMModel
 
-    ModelTester.threads = task.threads
     config = task.experiment.config
     if config is None:
         tester = TFLiteFP32Model if task.experiment.model == "fp32" else TFLiteINT8Model
-        return tester(dataset, task.model_path)
+        return tester(dataset, task.model_path, threads=task.threads)
     model = TVMModel(
         dataset,
         task.artifact,
@@ -118,7 +121,9 @@ def make_tester(task: Task, dataset: Dataset) -> ModelTester:
         opt_level=config.opt_level,
         use_nchw_layout=config.layout == "nchw",
         convert_ops=config.convert_ops,
+        precision=config.precision,
         pipeline=config.pipeline,
+        threads=task.threads,
     )
     print("\n".join(model.log), file=sys.stderr, flush=True)
     return model
@@ -142,6 +147,14 @@ def _model_facts(path: Path) -> dict[str, Any]:
     model = read(path)
     facts = {"name": path.name, "sha256": model.sha256, "precision": model.precision}
     return {"model": facts, "model_bytes": model.size_bytes}
+
+
+def _die_with(parent: int) -> None:
+    """Have the kernel kill this process as soon as its parent is gone, whatever that died of."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG, prctl(2)
+    if os.getppid() != parent:
+        sys.exit("the parent is gone")
 
 
 def _claim_stdout() -> TextIO:
