@@ -12,7 +12,16 @@ from assay.cli import options
 
 def compile_file(
     model: Annotated[Path, typer.Argument(help="A .tflite file.", metavar="MODEL")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Where the library goes.")],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="OUT.so",
+            help="Where the library goes.",
+            callback=options.writable,
+        ),
+    ],
     target: options.Target = "native",
     target_host: options.TargetHost = None,
     opt_level: options.OptLevel = 3,
@@ -22,7 +31,9 @@ def compile_file(
     pipeline: options.Pipeline = "assay",
     log: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option(help="Write the build's log there.", metavar="FILE"),
+        typer.Option(
+            help="Write the build's log there.", metavar="FILE", callback=options.writable
+        ),
     ] = None,
     json: options.Json = None,
 ) -> None:
@@ -30,8 +41,11 @@ def compile_file(
     from dataclasses import asdict
 
     import assay
+    from assay.errors import ConfigError
     from assay.lab.store import write_text
 
+    if output.suffix != ".so":
+        raise ConfigError(f"{output}: the name of a library has to end in .so")
     build = assay.compile(
         model,
         target=target,
@@ -42,6 +56,7 @@ def compile_file(
         precision=precision,
         pipeline=pipeline,
     )
+    output.parent.mkdir(parents=True, exist_ok=True)
     manifest = build.save(output)
     if log is not None:
         write_text(log, "\n".join(build.log) + "\n")

@@ -23,6 +23,6 @@ def doctor(json: options.Json = None) -> None:
         cells = (row.subject, row.status, row.value, row.fix or "")
         table.add_row(*(Text(cell) for cell in cells))
     Console().print(table)
-    options.write_json(json, asdict(diagnosis))
+    options.write_json(json, {"usable": diagnosis.usable, **asdict(diagnosis)})
     if not diagnosis.usable:
         raise typer.Exit(1)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 
+import typer
 
-def main() -> None:
-    """Run the lab with the flags on the command line."""
-    from assay.cli.main import main as command
+from assay.cli.entry import HELP_OPTIONS, SETTINGS, run_app
+from assay.cli.lab import lab
 
-    command(["lab", *sys.argv[1:]])
-
+app = typer.Typer(add_completion=False, **SETTINGS)
+app.command(context_settings=HELP_OPTIONS)(lab)
 
 if __name__ == "__main__":
-    main()
+    run_app(app, sys.argv[1:])

@@ -1,0 +1,74 @@
+"""From the command line to a command, and what becomes of errors and of Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+import typer
+
+from assay.errors import AssayError
+
+DEBUG = "ASSAY_DEBUG"
+
+# Plain help and usage errors, and tracebacks of bugs as Python writes them.
+SETTINGS: dict[str, Any] = {"rich_markup_mode": None, "pretty_exceptions_enable": False}
+HELP_OPTIONS = {"help_option_names": ["-h", "--help"]}
+
+
+def run_app(app: typer.Typer, arguments: Sequence[str]) -> None:
+    """Run the command line; a user's mistake is one sentence on stderr and exit code 2."""
+    with _noting_interrupts() as interrupts:
+        try:
+            app(spread(arguments, "--experiments"))
+        except BaseException as end:
+            if isinstance(end, SystemExit) and not end.code:
+                raise
+            if interrupts:
+                print("assay: interrupted; what was finished is kept", file=sys.stderr)
+                sys.exit(130)
+            if isinstance(end, AssayError) and not os.environ.get(DEBUG):
+                print(f"assay: {end}", file=sys.stderr)
+                sys.exit(2)
+            raise
+
+
+@contextmanager
+def _noting_interrupts() -> Iterator[list[int]]:
+    """Give a list that grows with each Ctrl-C: TVM and Typer turn the exception into others."""
+    interrupts: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        interrupts.append(number)
+        signal.default_int_handler(number, frame)
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield interrupts
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def spread(arguments: Sequence[str], option: str) -> list[str]:
+    """Repeat ``option`` before each of the values that follow it, up to the next option.
+
+    Without any value it is left as one that is empty, so that it is refused and not ignored. After
+    ``--`` nothing is an option.
+    """
+    result: list[str] = []
+    rest = list(arguments)
+    while rest and rest[0] != "--":
+        argument = rest.pop(0)
+        if argument != option and not argument.startswith(f"{option}="):
+            result.append(argument)
+            continue
+        values = [argument.removeprefix(option).removeprefix("=")] if argument != option else []
+        while rest and not rest[0].startswith("-"):
+            values.append(rest.pop(0))
+        result += [f"{option}={value}" for value in values or [""]]
+    return result + rest
