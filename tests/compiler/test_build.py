@@ -81,7 +81,7 @@ def test_levels_differ_in_what_they_fuse_and_fold():
 
 
 def test_the_log_says_that_int8_runs_in_float():
-    log = assay.compile(DIGITS_INT8).log
+    log = assay.compile(DIGITS_INT8, precision="float").log
     assert "[precision] conv2d NHWC of a quantized model runs in float32" in log
     assert "[precision] INT8 weights of conv2d NHWC are stored as FP32" in log
 

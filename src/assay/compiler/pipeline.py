@@ -10,6 +10,7 @@ from tvm import relax
 
 from assay.compiler import tvm_api
 from assay.compiler.config import Config
+from assay.compiler.passes.bind_int8 import bind_int8
 from assay.compiler.passes.bind_kernels import bind_kernels
 from assay.compiler.passes.convert_layout import convert_layout
 from assay.compiler.passes.fold_weights import fold_weights
@@ -42,12 +43,17 @@ def _nchw(config: Config) -> bool:
     return config.layout == "nchw"
 
 
+def _integers(config: Config) -> bool:
+    return config.precision == "auto" and config.layout != "nchw"
+
+
 def _convert(job: Job) -> Any:
     return convert_layout(job.config.convert_ops, propagate=job.config.opt_level >= 3)
 
 
 GRAPH = (
     Step("CanonicalizeBindings", 2, lambda job: transform.CanonicalizeBindings()),
+    Step("BindInt8", 3, lambda job: bind_int8(job.target.isa, job.log), when=_integers),
     Step("FoldWeights", 2, lambda job: fold_weights()),
     Step("FoldConstant", 2, lambda job: transform.FoldConstant()),
     Step("EliminateCommonSubexpr", 2, lambda job: transform.EliminateCommonSubexpr()),

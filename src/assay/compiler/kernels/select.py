@@ -18,6 +18,8 @@ Problem = Conv2d | Dense
 class Generator(Protocol):
     """What the modules of generators have in common."""
 
+    __name__: str
+
     def applicable(self, problem: Any) -> bool:
         """Tell whether the generator can solve the problem."""
 
