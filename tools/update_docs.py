@@ -23,6 +23,7 @@ from typer.testing import CliRunner
 
 from assay.cli.main import app
 from assay.compiler import config, pipeline, target
+from assay.lab.plan import Experiment, plan
 
 DOCS = Path(__file__).parents[1] / "docs"
 REGION = re.compile(r"^<!-- begin (.+) -->\n.*?^<!-- end \1 -->$", re.DOTALL | re.MULTILINE)
@@ -47,7 +48,8 @@ def generators() -> dict[str, Callable[[], str]]:
     """Return what makes each region, by the region's name."""
     group = typer.main.get_command(app)
     commands = {f"help {name}": partial(help_text, name) for name in group.commands}
-    return {"help": help_text, **commands, "passes": pass_table, "isa": isa_table}
+    tables = {"passes": pass_table, "isa": isa_table, "experiments": experiment_table}
+    return {"help": help_text, **commands, **tables}
 
 
 def help_text(*command: str) -> str:
@@ -97,6 +99,29 @@ def isa_table() -> str:
         fma = "yes" if isa.fma else "no"
         rows.append([f"`{text}`", f"{isa.vector_bits} bits", str(isa.registers), fma, isa.dot])
     return table(rows)
+
+
+def experiment_table() -> str:
+    """Return the lab's experiments: what each runs, and how it is built."""
+    rows = [["Experiment", "Model", "Runtime", "Layout", "Opt level", "Converted", "Target"]]
+    rows += [["---", "---", "---", "---", ":-:", "---", "---"]]
+    for experiment in plan():
+        row = [f"`{experiment.name}`", experiment.model.upper(), experiment.runtime]
+        rows.append([*row, *build_cells(experiment)])
+    return table(rows)
+
+
+def build_cells(experiment: Experiment) -> list[str]:
+    """Return layout, opt level, converted operators and target of an experiment's build."""
+    made = experiment.config
+    if made is None:
+        return [""] * 4
+    if made.pipeline == "stock":
+        return ["NHWC", "", "", "as given"]
+    ops = ", ".join(f"`{op}`" for op in made.convert_ops) if made.convert_ops else "all that can"
+    converted = ops if made.layout == "nchw" else ""
+    target = "as given" if experiment.needs is None else f"`{made.target}`"
+    return [made.layout.upper(), str(made.opt_level), converted, target]
 
 
 def table(rows: list[list[str]]) -> str:

@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 import typer
 
-from assay.cli.main import app, spread
+from assay.cli.entry import spread
+from assay.cli.main import app
 from assay.data import DIGITS_FP32, DIGITS_INT8
 from assay.timing.cpu import cpu_flags
 from tests.docs.pages import PAGES, README, ROOT, blocks, commands, transcripts
