@@ -16,9 +16,13 @@ from assay.runtimes.tvm import open_build
 from tests.builder import GraphBuilder, per_axis, per_tensor
 from tests.builder.operators import OPTIONS
 
+_STEPS_3D = {name: 1 for axis in "dhw" for name in (f"stride_{axis}", f"dilation_{axis}_factor")}
+
 # Operators whose options the builder does not know.
 OPTIONS.update(
     {
+        "CONV_3D": ("Conv3DOptions", {"padding": "SAME", **_STEPS_3D}),
+        "REVERSE_SEQUENCE": ("ReverseSequenceOptions", {"seq_dim": 0, "batch_dim": 0}),
         "CUMSUM": ("CumsumOptions", {"exclusive": False, "reverse": False}),
         "FAKE_QUANT": ("FakeQuantOptions", {"min": -1.0, "max": 1.0, "num_bits": 8}),
         "L2_NORMALIZATION": ("L2NormOptions", {"activation": "NONE"}),

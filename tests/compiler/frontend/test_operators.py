@@ -29,4 +29,6 @@ def test_the_table_holds_just_what_the_cases_cover() -> None:
     covered: dict[str, set[str]] = {}
     for case in CASES:
         covered.setdefault(case.name, set()).update(case.schemes.split())
-    assert {name: set(entry.schemes) for name, entry in OPERATORS.items()} == covered
+    # Custom operators have tests of their own.
+    builtin = {name: e for name, e in OPERATORS.items() if not name.startswith("CUSTOM:")}
+    assert {name: set(entry.schemes) for name, entry in builtin.items()} == covered

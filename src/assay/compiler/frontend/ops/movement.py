@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
+import tflite
 from tvm import relax
 
 from assay.compiler.frontend.exprs import Expr
@@ -91,6 +92,13 @@ def reverse(site: Site) -> Expr:
     return expr
 
 
+def reverse_sequence(site: Site) -> Expr:
+    """REVERSE_SEQUENCE: the first elements of each item of the batch, as many as are given."""
+    options = site.options(tflite.ReverseSequenceOptions)
+    data, lengths = site.expr(0), site.expr(1)
+    return relax.op.reverse_sequence(data, lengths, options.SeqDim(), options.BatchDim())
+
+
 def broadcast_to(site: Site) -> Expr:
     """BROADCAST_TO a known shape."""
     return relax.op.broadcast_to(site.expr(0), site.ints(1))
@@ -110,6 +118,7 @@ CONVERTERS: dict[str, Convert] = {
     "EXPAND_DIMS": expand_dims,
     "PACK": pack,
     "RESHAPE": reshape,
+    "REVERSE_SEQUENCE": reverse_sequence,
     "REVERSE_V2": reverse,
     "SPLIT": split,
     "SPLIT_V": split_v,

@@ -79,10 +79,19 @@ def _indices(site: Site, position: int, size: int | tuple[int, ...]) -> Expr:
     return constant(known.astype(np.int64))
 
 
+def scatter_nd(site: Site) -> Expr:
+    """SCATTER_ND into zeros; what goes to the same place is added up."""
+    shape = site.ints(2)
+    depth = site.shape(0)[-1]
+    zeros = relax.op.zeros(shape, site.tensor(1).dtype)
+    return relax.op.scatter_nd(zeros, _indices(site, 0, tuple(shape[:depth])), site.expr(1), "add")
+
+
 CONVERTERS: dict[str, Convert] = {
     "EMBEDDING_LOOKUP": embedding_lookup,
     "GATHER": gather,
     "GATHER_ND": gather_nd,
+    "SCATTER_ND": scatter_nd,
     "SLICE": slice_,
     "STRIDED_SLICE": strided_slice,
 }
