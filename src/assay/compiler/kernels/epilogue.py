@@ -107,7 +107,13 @@ def apply_step(b: KernelBuilder, step: Step, value: Expr, right: Expr, lanes: in
 class EpilogueWriter:
     """Emits an epilogue for vectors of outputs; a leading bias starts the sums instead."""
 
-    def __init__(self, builder: KernelBuilder, epilogue: Epilogue, output: Sequence[int]) -> None:
+    def __init__(
+        self,
+        builder: KernelBuilder,
+        epilogue: Epilogue,
+        output: Sequence[int],
+        prefix: str = "operand",
+    ) -> None:
         """Declare the operands as parameters of the kernel, for an output of the given shape."""
         self._builder = builder
         self._channels = output[-1]
@@ -117,7 +123,7 @@ class EpilogueWriter:
             buffer = None
             if step.operand:
                 index, shape = next(shapes)
-                buffer = builder.parameter(f"operand{index}", shape)
+                buffer = builder.parameter(f"{prefix}{index}", shape)
             self._steps.append((step, buffer))
         self._bias = None
         if self._steps and self._steps[0][0] == bias():

@@ -1,0 +1,196 @@
+"""Rows of a depthwise convolution: register tiles over columns, for any place the input lies in."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from assay.compiler.kernels.builder import Buffer, Expr, KernelBuilder, RegisterTile
+from assay.compiler.kernels.epilogue import EpilogueWriter
+from assay.compiler.kernels.problem import Conv2d
+from assay.compiler.kernels.windows import OutputTiles, tile_outputs
+
+MOST_UNROLLED_COLUMNS = 16  # wider windows loop over their columns
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Where rows of pixels lie: ``start(batch, row)`` is the first element of a row."""
+
+    buffer: Buffer
+    pixel_step: int
+    start: Callable[[Expr, Expr], Expr]
+
+
+@dataclass(frozen=True)
+class ChannelVector:
+    """``lanes`` channels from ``channel`` on, which start at element ``place`` of each pixel."""
+
+    channel: Expr
+    place: Expr
+    lanes: int
+
+
+Channels = Callable[[Callable[[ChannelVector], None]], None]
+"""Runs its argument, inside whatever loops, for vectors that cover the channels."""
+
+
+@dataclass(frozen=True)
+class _Segment:
+    """``count`` image rows from ``offset`` on; ``taps`` are the output rows' window rows there."""
+
+    offset: int
+    count: int
+    taps: Mapping[int, int]
+
+    def goes_on(self, offset: int, taps: Mapping[int, int], step: int) -> bool:
+        """Tell whether an image row is the next of this segment."""
+        expected = {i: tap + self.count for i, tap in self.taps.items()}
+        return offset == self.offset + self.count * step and dict(taps) == expected
+
+
+@dataclass(frozen=True)
+class DepthwiseRows:
+    """Writes output rows of ``p``, in tiles of at most ``most_columns`` outputs of each row."""
+
+    b: KernelBuilder
+    p: Conv2d
+    most_columns: int
+    lines: Lines
+    weights: Buffer
+    epilogue: EpilogueWriter
+    output: Buffer
+
+    def any_row(self, batch: Expr, row: Expr, channels: Channels) -> None:
+        """Write one row by a loop over the window rows that lie on the image."""
+        b, p = self.b, self.p
+        first, count = p.rows.taps(b, row)
+
+        def add(tile: RegisterTile, columns: OutputTiles, column: Expr, at: ChannelVector) -> None:
+            with b.serial(count, carry=tile) as index:
+                tap = b.let(first + index)
+                image_row = row * p.stride_h + tap * p.dilation_h - p.pad_top
+                start = self._start(batch, image_row, column, at)
+                self._window_row(tile, columns, start, {0: tap}, at)
+
+        self._tiles(batch, row, 1, channels, add)
+
+    def complete_rows(self, batch: Expr, row: Expr, rows: int, channels: Channels) -> None:
+        """Write ``rows`` rows together whose windows lie on the image."""
+        b, p = self.b, self.p
+
+        def add(tile: RegisterTile, columns: OutputTiles, column: Expr, at: ChannelVector) -> None:
+            for segment in self._segments(rows):
+                with b.serial(segment.count, carry=tile) as turn:
+                    step = segment.offset + turn * p.dilation_h
+                    image_row = row * p.stride_h - p.pad_top + step
+                    start = self._start(batch, image_row, column, at)
+                    taps = {i: b.let(tap + turn) for i, tap in segment.taps.items()}
+                    self._window_row(tile, columns, start, taps, at)
+
+        self._tiles(batch, row, rows, channels, add)
+
+    def _segments(self, rows: int) -> list[_Segment]:
+        """Return runs of image rows that the same output rows look at, from the top."""
+        p = self.p
+        seen: dict[int, dict[int, int]] = defaultdict(dict)
+        for i in range(rows):
+            for tap in range(p.kernel_h):
+                seen[i * p.stride_h + tap * p.dilation_h][i] = tap
+        segments: list[_Segment] = []
+        for offset, taps in sorted(seen.items()):
+            last = segments[-1] if segments else None
+            if last is not None and last.goes_on(offset, taps, p.dilation_h):
+                segments[-1] = _Segment(last.offset, last.count + 1, last.taps)
+            else:
+                segments.append(_Segment(offset, 1, taps))
+        return segments
+
+    def _tiles(
+        self,
+        batch: Expr,
+        row: Expr,
+        rows: int,
+        channels: Channels,
+        add: Callable[[RegisterTile, OutputTiles, Expr, ChannelVector], None],
+    ) -> None:
+        b, p = self.b, self.p
+        for columns in tile_outputs(p.columns, self.most_columns):
+            with b.serial(columns.count) as index:
+                column = b.let(columns.start + index * columns.size)
+                corner = b.let((batch * p.out_h + row) * p.out_w + column)
+                pixels = [
+                    corner + (i * p.out_w + j) for i in range(rows) for j in range(columns.size)
+                ]
+
+                def write(
+                    at: ChannelVector,
+                    columns: OutputTiles = columns,
+                    column: Expr = column,
+                    pixels: list[Expr] = pixels,
+                ) -> None:
+                    vectors = [(0, at.lanes)]
+                    tile = b.registers(len(pixels), [at.lanes])
+                    self.epilogue.start_tile(tile, at.channel, vectors)
+                    add(tile, columns, column, at)
+                    self.epilogue.write_tile(tile, self.output, pixels, batch, at.channel, vectors)
+
+                channels(write)
+
+    def _start(self, batch: Expr, image_row: Expr, column: Expr, at: ChannelVector) -> Expr:
+        """Return where the first tap of the tile's first output is."""
+        p, step = self.p, self.lines.pixel_step
+        line = self.lines.start(batch, image_row)
+        return self.b.let(line + (column * p.stride_w - p.pad_left) * step + at.place)
+
+    def _window_row(
+        self,
+        tile: RegisterTile,
+        columns: OutputTiles,
+        start: Expr,
+        users: Mapping[int, Expr],
+        at: ChannelVector,
+    ) -> None:
+        """Add one row of the window: ``users`` maps a tile row to the window row it sees there."""
+        if self.p.kernel_w > MOST_UNROLLED_COLUMNS:
+            self._wide_window_row(tile, columns, start, users[0], at)
+            return
+        b, p = self.b, self.p
+        seen: dict[int, list[tuple[int, int]]] = defaultdict(list)
+        for j in range(columns.size):
+            for tap in range(p.kernel_w):
+                if columns.complete or p.columns.inside(columns.start + j, tap):
+                    seen[j * p.stride_w + tap * p.dilation_w].append((j, tap))
+        weights: dict[tuple[int, int], Expr] = {}
+        for offset in sorted(seen):
+            value = self._value(start, offset, at)
+            for j, tap in seen[offset]:
+                for i, window_row in users.items():
+                    if (i, tap) not in weights:
+                        weights[i, tap] = b.let(self._weight(window_row, tap, at))
+                    tile.add_product(i * columns.size + j, 0, value, weights[i, tap])
+
+    def _wide_window_row(
+        self,
+        tile: RegisterTile,
+        columns: OutputTiles,
+        start: Expr,
+        window_row: Expr,
+        at: ChannelVector,
+    ) -> None:
+        """Add one row of a window to a tile of one output, as a loop."""
+        b, p = self.b, self.p
+        taps = [tap for tap in range(p.kernel_w) if p.columns.inside(columns.start, tap)]
+        with b.serial(len(taps), carry=tile) as index:
+            tap = b.let(index + taps[0])
+            value = self._value(start, tap * p.dilation_w, at)
+            tile.add_product(0, 0, value, self._weight(window_row, tap, at))
+
+    def _value(self, start: Expr, pixels: Expr, at: ChannelVector) -> Expr:
+        offset = start + pixels * self.lines.pixel_step
+        return self.b.let(self.b.load(self.lines.buffer, offset, at.lanes))
+
+    def _weight(self, window_row: Expr, tap: Expr, at: ChannelVector) -> Expr:
+        offset = (window_row * self.p.kernel_w + tap) * self.p.out_c + at.channel
+        return self.b.load(self.weights, offset, at.lanes)
