@@ -98,7 +98,7 @@ def test_every_line_of_a_build_is_explained(lines):
 
 
 def test_every_line_that_is_explained_occurs(lines):
-    # A kernel that cannot be scheduled is one that nobody has met in a model yet.
-    rare = "left as plain loops"
+    # Guards: no model is known that gets there.
+    rare = tuple(map(re.escape, ("left as plain loops", "no integer kernel solves")))
     absent = [p for p in patterns() if not any(re.fullmatch(p, line) for line in lines)]
-    assert [p for p in absent if re.escape(rare) not in p] == []
+    assert [p for p in absent if not any(words in p for words in rare)] == []
