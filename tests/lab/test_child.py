@@ -33,7 +33,6 @@ def send_once(number: signal.Signals, wanted_stage: str):
     [
         (signal.SIGKILL, "evaluating", "signal 9, Killed (perhaps the memory ran out)"),
         (signal.SIGSEGV, "compiling", "signal 11, Segmentation fault"),
-        (signal.SIGILL, "evaluating", "signal 4, Illegal instruction (perhaps the target"),
     ],
 )
 def test_a_worker_that_dies_fails_only_its_experiment(toy_folder, number, stage, words):

@@ -44,7 +44,7 @@ def second_worker(process: subprocess.Popen[str], lab: Lab) -> int:
 
 @pytest.fixture
 def long_lab(toy_folder: Path) -> Lab:
-    return toy_lab(toy_folder, "tflite-fp32", "tflite-int8", count=5000)
+    return toy_lab(toy_folder, "tflite-fp32", "tflite-int8", count=2000)
 
 
 def test_ctrl_c(long_lab):

@@ -183,7 +183,13 @@ class TestTVMModel:
             TVMModel(dataset, folder / "x.so", folder / "toy.int8.tflite", **choices)
         assert not list(folder.glob("x.so*"))
 
-    def test_a_model_file_in_place_of_the_library_is_refused(self, folder, dataset):
+    def test_a_name_that_would_not_be_found_as_a_library_is_refused(self, folder, dataset):
+        before = (folder / "toy.int8.tflite").read_bytes()
+        with pytest.raises(ConfigError, match=r"toy\.int8\.tflite: .* end in \.so"):
+            TVMModel(dataset, folder / "toy.int8.tflite", folder / "toy.int8.tflite")
+        assert (folder / "toy.int8.tflite").read_bytes() == before
+
+    def test_a_missing_model_is_refused(self, folder, dataset):
         with pytest.raises(ModelError, match=r"none\.tflite"):
             TVMModel(dataset, folder / "x.so", folder / "none.tflite")
 

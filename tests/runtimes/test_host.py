@@ -7,7 +7,6 @@ import platform
 import pytest
 
 import assay
-from assay.data import DIGITS_FP32
 from assay.errors import ArtifactError
 from assay.runtimes.host import obstacle
 from assay.runtimes.tvm import open_build, open_tvm
@@ -84,10 +83,10 @@ def test_this_machine_runs_its_own_code():
 
 
 @pytest.mark.parametrize("choices", [{"target": ARM}, {"target_host": ARM}])
-def test_a_library_for_another_machine_compiles_but_is_not_run(tmp_path, choices):
+def test_a_library_for_another_machine_compiles_but_is_not_run(tmp_path, save, doubling, choices):
     if platform.machine() in ("aarch64", "arm64"):
         pytest.skip("this is that machine")
-    build = assay.compile(DIGITS_FP32, opt_level=0, **choices)
+    build = assay.compile(save(doubling), **choices)
     with pytest.raises(ArtifactError, match="is for aarch64") as refused:
         open_build(build)
     assert "\n" not in str(refused.value)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assay.compiler.config import Config, Pipeline, Precision
+from assay.errors import ConfigError
 from assay.lab.testers import ModelTester
 
 if TYPE_CHECKING:
@@ -59,12 +60,14 @@ class TVMModel(ModelTester):
         The TFLite file is read and imported as an IRModule with its parameters; the transforms run
         under a ``tvm.transform.PassContext`` with ``opt_level``; what comes out is built for
         ``target`` with ``target_host`` and exported with ``export_library``. With ``logdir``, the
-        log is ``build.log`` there.
+        log is ``build.log`` there. ConfigError if ``modelpath`` would not be found as a library.
         """
         from assay.compiler.build import compile_model
         from assay.lab.store import write_text
         from assay.model.reader import read
 
+        if self.modelpath.suffix != ".so":
+            raise ConfigError(f"{self.modelpath}: the name of a library has to end in .so")
         build = compile_model(read(originalmodel), self.config)
         self.manifest = build.save(self.modelpath)
         self.log = build.log
