@@ -11,7 +11,7 @@ import pytest
 import assay
 from assay.compiler.frontend.folding import FOLDS, fold, foldable
 from assay.compiler.frontend.known import known_tensors
-from assay.model.facts import Model
+from assay.model.facts import Model, Operator
 from assay.model.reader import read
 from tests.builder import GraphBuilder, per_tensor
 from tests.compiler.frontend.cases import CASES
@@ -126,6 +126,22 @@ class TestKnown:
         shape = graph.op("SHAPE", [x], (2,), "int32")
         graph.output(shape)
         assert shape in known_tensors(self.read(tmp_path, graph))
+
+
+@pytest.mark.parametrize(
+    ("name", "operands"),
+    [
+        ("FILL", [I32([2**20, 2**20]), I32(7)]),
+        ("RANGE", [I32(0), I32(2**31 - 1), I32(1)]),
+        ("RANGE", [np.float32(0), np.float32(1), np.float32(0)]),
+        ("TILE", [I32([1, 2]), I32([2**30])]),
+        ("BROADCAST_TO", [I32([1]), I32([2**30])]),
+    ],
+)
+def test_absurd_sizes_are_refused(name: str, operands: list[np.ndarray]) -> None:
+    operator = Operator(0, name, "", (), (), (), 0, 0)
+    with pytest.raises(ValueError, match="does not fit into memory"):
+        fold(operator, [np.asarray(operand) for operand in operands], ["int32"])
 
 
 def test_a_known_output_compiles(save: Callable[[GraphBuilder], Path]) -> None:

@@ -285,6 +285,21 @@ class TestQuantizedMoves:
         assert np.abs(actual.astype(int) - expected).max() <= 1
 
 
+class TestDivision:
+    """Integers divide without stopping the process."""
+
+    @pytest.mark.parametrize(
+        ("name", "expected"),
+        [("DIV", [-3, 3, -7, -(2**31)]), ("FLOOR_DIV", [-4, 3, -7, -(2**31)])],
+    )
+    def test_divisors_that_trap(self, save: Save, name: str, expected: list[int]) -> None:
+        graph = GraphBuilder()
+        x, y = (graph.input(n, (4,), "int32") for n in "xy")
+        graph.output(graph.op(name, [x, y], (4,), "int32"))
+        feeds = [I32([-7, -7, -7, -(2**31)]), I32([2, -2, 0, -1])]
+        np.testing.assert_array_equal(compiled(save(graph), feeds)[0], I32(expected))
+
+
 class TestFailures:
     """Whatever goes wrong names the file, the operator and the reason, in one line."""
 

@@ -7,6 +7,7 @@ constant. Source of the semantics: TFLite's reference kernels. No TVM here.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -32,8 +33,11 @@ def fold(operator: Operator, operands: Sequence[Array], dtypes: Sequence[str]) -
     """Return what an operator of ``FOLDS`` makes of its operands, an array for each output.
 
     ``dtypes`` are those of the outputs. For SHAPE_ONLY operators any array of the operand's shape
-    will do. Whatever NumPy raises on operands that do not fit each other passes through.
+    will do. ValueError if the result would be absurdly large; what NumPy raises on operands that
+    do not fit each other passes through.
     """
+    if operator.name in _GROWING and _GROWING[operator.name](operands) > _MAX_ELEMENTS:
+        raise ValueError("the constant that it makes does not fit into memory")
     with np.errstate(all="ignore"):
         result = FOLDS[operator.name](operator, operands)
         results = result if isinstance(result, list) else [result]
@@ -100,6 +104,20 @@ def _reshape(operator: Operator, operands: Sequence[Array]) -> Any:
     shape = operands[1].ravel() if len(operands) > 1 else operator.attributes["new_shape"]
     return operands[0].reshape([int(size) for size in shape])
 
+
+def _steps(start: Array, limit: Array, delta: Array) -> float:
+    return abs(float(limit) - float(start)) / max(abs(float(delta)), 1e-30)
+
+
+_MAX_ELEMENTS = 1 << 28  # 1 GiB of float32
+
+# Operators whose output is as large as their operands say -> its elements.
+_GROWING: dict[str, Callable[[Sequence[Array]], float]] = {
+    "BROADCAST_TO": lambda x: math.prod(x[1].ravel().tolist()),
+    "FILL": lambda x: math.prod(x[0].ravel().tolist()),
+    "RANGE": lambda x: _steps(*x),
+    "TILE": lambda x: x[0].size * math.prod(x[1].ravel().tolist()),
+}
 
 FOLDS: dict[str, Fold] = {
     "SHAPE": lambda op, x: np.array(x[0].shape, np.int64),

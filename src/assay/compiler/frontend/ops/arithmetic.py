@@ -78,6 +78,25 @@ def local_response_normalization(site: Site) -> Expr:
     )
 
 
+def quotient(site: Site) -> Expr:
+    """DIV, FLOOR_DIV and FLOOR_MOD by the importer, of integers with a divisor that cannot trap.
+
+    A processor stops at a division by 0, and of the least integer by -1. Here the first divides by
+    1 (LiteRT reports an error), and a division by -1 changes the sign, of the least integer not.
+    """
+    dtype, known = site.tensor(0).dtype, site.known(1)
+    if dtype not in ("int32", "int64") or (known is not None and not np.isin(known, (0, -1)).any()):
+        return site.native()
+    zero, one, minus_one = (constant(np.dtype(dtype).type(value)) for value in (0, 1, -1))
+    dividend, divisor = site.expr(0), site.expr(1)
+    flips = relax.op.equal(divisor, minus_one)
+    traps = relax.op.logical_or(flips, relax.op.equal(divisor, zero))
+    safe = site.native({1: relax.op.where(traps, one, divisor)})
+    if site.operator.name == "FLOOR_MOD":  # 0 for both 1 and -1
+        return safe
+    return site.activated(relax.op.where(flips, relax.op.subtract(zero, dividend), safe))
+
+
 def maximum(site: Site) -> Expr:
     """MAXIMUM, of raw integers if quantized: TFLite wants one scale for all of them."""
     return relax.op.maximum(site.expr(0), site.expr(1))
@@ -120,6 +139,8 @@ def one_hot(site: Site) -> Expr:
     """ONE_HOT with known depth and values."""
     depth, on, off = site.ints(1)[0], site.value(2), site.value(3)
     axis = site.attributes["axis"]
+    if depth not in site.output().static_shape:
+        raise ValueError(f"its depth {depth} is not that of its output")
     classes = constant(np.arange(depth, dtype=site.tensor(0).dtype))
     rank = len(site.shape(0)) + 1
     axis %= rank
@@ -143,5 +164,6 @@ CONVERTERS: dict[str, Convert] = {
     "SQUARE": square,
     "SQUARED_DIFFERENCE": squared_difference,
     "TOPK_V2": top_k,
+    **dict.fromkeys(("DIV", "FLOOR_DIV", "FLOOR_MOD"), quotient),
     **dict.fromkeys(("ELU", "L2_NORMALIZATION", "RELU_0_TO_1"), through_float),
 }

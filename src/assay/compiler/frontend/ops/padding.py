@@ -34,6 +34,8 @@ def mirror_pad(site: Site) -> Expr:
     """MIRROR_PAD with or without repeating the border: picks elements, an axis at a time."""
     expr, mode = site.expr(0), _MODES[site.attributes["mode"]]
     for axis, (size, widths) in enumerate(zip(site.shape(0), site.value(1), strict=True)):
+        if widths.min() < 0 or widths.max() > size - (mode == "reflect"):
+            raise ValueError(f"it pads a dimension of size {size} by {widths.tolist()}")
         if widths.any():
             source = np.pad(np.arange(size), [int(width) for width in widths], mode)
             expr = relax.op.take(expr, constant(source), axis)
