@@ -25,6 +25,21 @@ def test_an_operator_computes_what_litert_computes(case: Case, scheme: str, tmp_
     check(problem, compiled(path, problem.feeds))
 
 
+BACKWARDS = [
+    case
+    for case in CASES
+    if min(case.options.get("axis", 0), *case.options.get("squeeze_dims", (0,)), 0) < 0
+]
+
+
+@pytest.mark.parametrize("case", BACKWARDS, ids=lambda case: case.name)
+def test_axes_from_the_back_survive_another_layout(case: Case, tmp_path: Path) -> None:
+    problem = Problem(case, "fp32")
+    path = tmp_path / "model.tflite"
+    path.write_bytes(problem.data)
+    check(problem, compiled(path, problem.feeds, opt_level=3, layout="nchw"))
+
+
 def test_the_table_holds_just_what_the_cases_cover() -> None:
     covered: dict[str, set[str]] = {}
     for case in CASES:

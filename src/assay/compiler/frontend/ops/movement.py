@@ -1,4 +1,8 @@
-"""Operators that only move values: on quantized tensors they move the raw integers."""
+"""Operators that only move values: on quantized tensors they move the raw integers.
+
+Axes that count from the back are made to count from the front: TVM's layout conversion takes them
+for granted in some operators and fails on others.
+"""
 
 from __future__ import annotations
 
@@ -27,18 +31,20 @@ def reshape(site: Site) -> Expr:
 
 def squeeze(site: Site) -> Expr:
     """SQUEEZE of the given dimensions, or of all that have size 1."""
-    axes = list(site.attributes.get("squeeze_dims", ()))
-    return relax.op.squeeze(site.expr(0), axes or None)
+    shape = site.shape(0)
+    axes = [axis % len(shape) for axis in site.attributes.get("squeeze_dims", ())]
+    return relax.op.squeeze(site.expr(0), axes or [d for d, size in enumerate(shape) if size == 1])
 
 
 def expand_dims(site: Site) -> Expr:
     """EXPAND_DIMS by one dimension."""
-    return relax.op.expand_dims(site.expr(0), site.ints(1)[0])
+    return relax.op.expand_dims(site.expr(0), site.ints(1)[0] % (len(site.shape(0)) + 1))
 
 
 def transpose(site: Site) -> Expr:
     """TRANSPOSE by a known permutation."""
-    return relax.op.permute_dims(site.expr(0), site.ints(1))
+    rank = len(site.shape(0))
+    return relax.op.permute_dims(site.expr(0), [axis % rank for axis in site.ints(1)])
 
 
 def concatenation(site: Site) -> Expr:
@@ -48,31 +54,33 @@ def concatenation(site: Site) -> Expr:
         tensor, output = site.tensor(position), site.output()
         same = not is_quantized(output) or tensor.quantization == output.quantization
         parts.append(site.expr(position) if same else site.quantized(site.real(position)))
-    return site.activated(relax.op.concat(parts, site.attributes["axis"]))
+    axis = site.attributes["axis"] % len(site.shape(0))
+    return site.activated(relax.op.concat(parts, axis))
 
 
 def pack(site: Site) -> Expr:
     """PACK along a new dimension."""
-    axis = site.attributes["axis"]
+    axis = site.attributes["axis"] % (len(site.shape(0)) + 1)
     parts = [relax.op.expand_dims(expr, axis) for expr in site.exprs()]
     return relax.op.concat(parts, axis)
 
 
 def unpack(site: Site) -> list[Expr]:
     """UNPACK along a dimension, which goes away."""
-    axis = site.attributes["axis"]
+    axis = site.attributes["axis"] % len(site.shape(0))
     parts = _split(site.expr(0), len(site.operator.outputs), axis)
     return [relax.op.squeeze(part, axis) for part in parts]
 
 
 def split(site: Site) -> list[Expr]:
     """SPLIT into equal parts."""
-    return _split(site.expr(1), len(site.operator.outputs), site.ints(0)[0])
+    axis = site.ints(0)[0] % len(site.shape(1))
+    return _split(site.expr(1), len(site.operator.outputs), axis)
 
 
 def split_v(site: Site) -> list[Expr]:
     """SPLIT_V into parts of given sizes, one of which may be -1."""
-    sizes, axis = site.ints(1), site.ints(2)[0]
+    sizes, axis = site.ints(1), site.ints(2)[0] % len(site.shape(0))
     if -1 in sizes:
         sizes[sizes.index(-1)] = site.shape(0)[axis] - sum(sizes) - 1
     ends = [sum(sizes[:count]) for count in range(1, len(sizes))]
@@ -88,7 +96,7 @@ def reverse(site: Site) -> Expr:
     """REVERSE_V2 along one or more dimensions."""
     expr = site.expr(0)
     for axis in site.ints(1):
-        expr = relax.op.flip(expr, axis)
+        expr = relax.op.flip(expr, axis % len(site.shape(0)))
     return expr
 
 
