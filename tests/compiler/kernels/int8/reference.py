@@ -34,29 +34,29 @@ def output(problem, sums, multipliers, addend=None):
 
 
 def conv2d_sums(problem, x, weights, bias):
-    """Sums of products as the definition has them, in int64."""
+    """Sums of products as the definition has them; float64 holds them exactly."""
     p = problem.geometry
-    x = x.astype(np.int64) - problem.input_zero_point
-    weights = weights.astype(np.int64) - problem.weights_zero_point
-    sums = np.zeros(p.output_shape, np.int64) + bias
+    x = x.astype(np.float64) - problem.input_zero_point
+    weights = weights.astype(np.float64) - problem.weights_zero_point
+    reach_h, reach_w = (p.out_h - 1) * p.stride_h + 1, (p.out_w - 1) * p.stride_w + 1
+    below = max(reach_h + (p.kernel_h - 1) * p.dilation_h - p.pad_top - p.in_h, 0)
+    right = max(reach_w + (p.kernel_w - 1) * p.dilation_w - p.pad_left - p.in_w, 0)
+    x = np.pad(x, ((0, 0), (p.pad_top, below), (p.pad_left, right), (0, 0)))
+    sums = np.zeros(p.output_shape)
     in_group, out_group = p.in_c // p.groups, p.out_c // p.groups
-    for y in range(p.out_h):
-        for i in range(p.kernel_h):
-            row = y * p.stride_h + i * p.dilation_h - p.pad_top
-            if not 0 <= row < p.in_h:
-                continue
-            for z in range(p.out_w):
-                for j in range(p.kernel_w):
-                    column = z * p.stride_w + j * p.dilation_w - p.pad_left
-                    if not 0 <= column < p.in_w:
-                        continue
-                    for g in range(p.groups):
-                        ins = slice(g * in_group, (g + 1) * in_group)
-                        outs = slice(g * out_group, (g + 1) * out_group)
-                        sums[:, y, z, outs] += x[:, row, column, ins] @ weights[i, j, :, outs]
-    return sums
+    for i, j in np.ndindex(p.kernel_h, p.kernel_w):
+        top, left = i * p.dilation_h, j * p.dilation_w
+        seen = x[:, top : top + reach_h : p.stride_h, left : left + reach_w : p.stride_w]
+        if in_group == 1:
+            sums += np.repeat(seen, out_group, axis=-1) * weights[i, j, 0]
+            continue
+        for g in range(p.groups):
+            ins = slice(g * in_group, (g + 1) * in_group)
+            outs = slice(g * out_group, (g + 1) * out_group)
+            sums[..., outs] += seen[..., ins] @ weights[i, j, :, outs]
+    return sums.astype(np.int64) + bias
 
 
 def dense_sums(problem, x, weights, bias):
-    x = x.astype(np.int64) - problem.input_zero_point
-    return x @ (weights.astype(np.int64) - problem.weights_zero_point) + bias
+    x = x.astype(np.float64) - problem.input_zero_point
+    return (x @ (weights.astype(np.float64) - problem.weights_zero_point)).astype(np.int64) + bias

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from assay.compiler.kernels.builder import Buffer, Expr, KernelBuilder, broadcast, within
+from assay.compiler.kernels.builder import Buffer, Expr, broadcast, within
+from assay.compiler.kernels.int8.builder import IntegerKernelBuilder
 from assay.compiler.kernels.int8.depth import Depth, PackedPanel, add_products, pack_depth
 from assay.compiler.kernels.int8.dot import Dot, choose_dot
 from assay.compiler.kernels.int8.epilogue import OutputWriter
@@ -68,7 +69,7 @@ def pack_product(
 
 def write_product(product: Product, isa: Isa, name: str, parallel: int) -> Any:
     """Return the PrimFunc; parameters as the problem says."""
-    b = KernelBuilder()
+    b = IntegerKernelBuilder()
     dot, p, grid = choose_dot(isa), product.problem, product.grid
     shape, output_shape = p.geometry.input_shape, p.geometry.output_shape
     input_bytes = int(np.prod(shape))
@@ -111,7 +112,7 @@ class _Panel:
 
 @dataclass(frozen=True)
 class _ProductWriter:
-    b: KernelBuilder
+    b: IntegerKernelBuilder
     product: Product
     dot: Dot
     plan: Plan

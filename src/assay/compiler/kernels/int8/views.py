@@ -107,20 +107,21 @@ class ConvertedRows:
 class PaddedBand:
     """The image rows that some output lines look at, with borders of zero points, converted.
 
-    A window one pixel wide or high needs only every stride-th column or row.
+    With ``thin``, a window one pixel wide or high gets only every stride-th column or row.
     """
 
     dot: Dot
     geometry: Conv2d
     zero_point: int
+    thin: bool = True
 
     @property
     def _column_stride(self) -> int:
-        return self.geometry.stride_w if self.geometry.kernel_w == 1 else 1
+        return self.geometry.stride_w if self.thin and self.geometry.kernel_w == 1 else 1
 
     @property
     def _row_stride(self) -> int:
-        return self.geometry.stride_h if self.geometry.kernel_h == 1 else 1
+        return self.geometry.stride_h if self.thin and self.geometry.kernel_h == 1 else 1
 
     @property
     def width(self) -> int:

@@ -1,0 +1,23 @@
+"""The kernel builder, with workspaces that TVM's compaction leaves alone."""
+
+from __future__ import annotations
+
+from tvm import tirx
+
+from assay.compiler.kernels.builder import Buffer, KernelBuilder
+
+
+class IntegerKernelBuilder(KernelBuilder):
+    """A builder whose workspaces are used through a second view of their memory.
+
+    TVM's CompactBufferAllocation looks for the region that a kernel uses of an allocation. It takes
+    half a minute over a depthwise kernel's thousand loads, and would cut off the few elements at
+    the end that are only there to be read on into. It does not look at views.
+    """
+
+    def workspace(self, name: str, size: int, dtype: str = "float32") -> Buffer:
+        """Allocate ``size`` elements of memory that live for the rest of the current block."""
+        memory = super().workspace(name, size, dtype)
+        view = tirx.decl_buffer((size,), dtype, f"{name}_view", data_alignment=64)
+        self._emit(tirx.DeclBuffer(view, data=memory.data))
+        return view
