@@ -159,6 +159,30 @@ def test_equal_layers_share_one_kernel(tmp_path):
     assert len({name.strip(",") for name in names}) == 1
 
 
+def test_level_4_fuses_an_expansion_that_outgrows_the_cache_with_its_depthwise_layer(tmp_path):
+    graph, x = start(h=61, w=57, c=8)
+    y, (n, h, w, c) = conv(graph, x, (1, 61, 57, 8, 96), activation="RELU6")
+    filter_ = graph.constant("dw", weights(1, 3, 3, c))
+    bias = graph.constant("dwb", weights(c))
+    options = {"stride_h": 2, "stride_w": 2, "activation": "RELU6"}
+    out = (n, -(-h // 2), -(-w // 2), c)
+    graph.output(graph.op("DEPTHWISE_CONV_2D", [y, filter_, bias], out, options=options))
+    assert check(graph, tmp_path, opt_level=3) == "2 call_tir"
+    assert check(graph, tmp_path, opt_level=4) == "1 call_tir"
+
+
+def test_level_4_takes_winograd_where_it_pays(tmp_path):
+    graph, x = start(h=28, w=28, c=64)
+    y, _ = conv(graph, x, (1, 28, 28, 64, 64), kernel=3, activation="RELU")
+    graph.output(y)
+    path = tmp_path / "model.tflite"
+    path.write_bytes(graph.build())
+    text = {o: assay.compile(path, opt_level=o).executable.as_text() for o in (3, 4)}
+    assert "winograd" not in text[3]
+    assert "winograd" in text[4]
+    check(graph, tmp_path, opt_level=4)
+
+
 def test_below_level_3_nothing_is_bound(tmp_path):
     graph, x = start()
     y, _ = conv(graph, x, (1, 9, 7, 5, 6))

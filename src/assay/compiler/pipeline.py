@@ -63,7 +63,12 @@ GRAPH = (
     Step("DeadCodeElimination", 2, lambda job: transform.DeadCodeElimination(["main"])),
 )
 
-BINDING = (Step("BindKernels", 3, lambda job: bind_kernels(job.target.isa)),)
+
+def _bind(job: Job) -> Any:
+    return bind_kernels(job.target.isa, aggressive=job.config.opt_level >= 4)
+
+
+BINDING = (Step("BindKernels", 3, _bind),)
 
 KERNELS = (
     Step("LegalizeOps", 0, lambda job: transform.LegalizeOps()),

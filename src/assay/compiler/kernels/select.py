@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from assay.compiler.kernels import dense, depthwise, direct, pointwise
+from assay.compiler.kernels import dense, depthwise, direct, pointwise, winograd
 from assay.compiler.kernels.problem import Conv2d, Dense
 from assay.compiler.target import Isa
 
@@ -33,7 +33,14 @@ class Generator(Protocol):
 _CONVOLUTIONS: tuple[Generator, ...] = (pointwise, depthwise, direct)
 
 
-def generator_for(problem: Problem) -> Generator | None:
-    """Return the best generator that can solve the problem, None if there is none."""
-    choices: tuple[Generator, ...] = (dense,) if isinstance(problem, Dense) else _CONVOLUTIONS
+def generator_for(problem: Problem, isa: Isa, aggressive: bool = False) -> Generator | None:
+    """Return the best generator that can solve the problem, None if there is none.
+
+    ``aggressive`` allows algorithms that change the last bits of the result.
+    """
+    if isinstance(problem, Dense):
+        return dense
+    if aggressive and winograd.applicable(problem) and winograd.worthwhile(problem, isa):
+        return winograd
+    choices: tuple[Generator, ...] = _CONVOLUTIONS
     return next((choice for choice in choices if choice.applicable(problem)), None)
