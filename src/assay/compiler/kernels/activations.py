@@ -16,10 +16,14 @@ Writer = Callable[..., Expr]
 
 @dataclass(frozen=True)
 class Unary:
-    """``write(builder, value, lanes, *constants)`` returns the result's expression."""
+    """``write(builder, value, lanes, *constants)`` returns the result's expression.
+
+    ``is_long`` marks those of tens of instructions.
+    """
 
     write: Writer
     constants: int = 0
+    is_long: bool = False
 
 
 def _relu(b: KernelBuilder, value: Expr, lanes: int) -> Expr:
@@ -69,14 +73,14 @@ UNARY: Mapping[str, Unary] = MappingProxyType(
         "relu": Unary(_relu),
         "clip": Unary(_clip, constants=2),
         "leaky_relu": Unary(_leaky_relu, constants=1),
-        "elu": Unary(_elu, constants=1),
+        "elu": Unary(_elu, constants=1, is_long=True),
         "hard_sigmoid": Unary(_hard_sigmoid),
         "hard_swish": Unary(_hard_swish),
-        "gelu_tanh": Unary(_gelu_tanh),
-        "exp": Unary(vector_math.exp),
-        "sigmoid": Unary(vector_math.sigmoid),
-        "swish": Unary(vector_math.swish),
-        "tanh": Unary(vector_math.tanh),
+        "gelu_tanh": Unary(_gelu_tanh, is_long=True),
+        "exp": Unary(vector_math.exp, is_long=True),
+        "sigmoid": Unary(vector_math.sigmoid, is_long=True),
+        "swish": Unary(vector_math.swish, is_long=True),
+        "tanh": Unary(vector_math.tanh, is_long=True),
         "negative": Unary(lambda b, value, lanes: -value),
         "abs": Unary(lambda b, value, lanes: tirx.abs(value)),
         "square": Unary(_square),

@@ -11,7 +11,7 @@ import operator
 from typing import TYPE_CHECKING, Any
 
 from assay.compiler.kernels.builder import Buffer, Expr, KernelBuilder, within
-from assay.compiler.kernels.epilogue import EpilogueWriter
+from assay.compiler.kernels.epilogue_writer import EpilogueWriter, Pixels
 from assay.compiler.kernels.gemm import Product, Strips, column_runs, write_product
 from assay.compiler.kernels.microkernel import add_outer_product
 from assay.compiler.kernels.panels import (
@@ -91,7 +91,7 @@ def _write_panel(
     for split in range(rest):
         add(split, p.in_features - rest + split)
     tile.combine_rows(operator.add)
-    epilogue.write_tile(tile, output, [0], 0, column, run.vectors)
+    epilogue.write_tile(tile, output, Pixels(0, 1, 1), 0, column, run.vectors)
 
 
 def _runs(problem: Dense, isa: Isa) -> tuple[PanelRun, ...]:

@@ -21,7 +21,7 @@ from assay.compiler.kernels.depthwise_rows import (
     DepthwiseRows,
     Lines,
 )
-from assay.compiler.kernels.epilogue import EpilogueWriter
+from assay.compiler.kernels.epilogue_writer import EpilogueWriter
 from assay.compiler.kernels.panels import split_columns
 from assay.compiler.kernels.problem import Conv2d
 from assay.compiler.kernels.splits import column_vectors, split_evenly

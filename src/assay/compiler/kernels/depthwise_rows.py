@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from assay.compiler.kernels.builder import Buffer, Expr, KernelBuilder, RegisterTile
-from assay.compiler.kernels.epilogue import EpilogueWriter
+from assay.compiler.kernels.epilogue_writer import EpilogueWriter, Pixels
 from assay.compiler.kernels.problem import Conv2d
 from assay.compiler.kernels.windows import OutputTiles, tile_outputs
 
@@ -120,18 +120,16 @@ class DepthwiseRows:
             with b.serial(columns.count) as index:
                 column = b.let(columns.start + index * columns.size)
                 corner = b.let((batch * p.out_h + row) * p.out_w + column)
-                pixels = [
-                    corner + (i * p.out_w + j) for i in range(rows) for j in range(columns.size)
-                ]
+                pixels = Pixels(corner, rows, columns.size, p.out_w)
 
                 def write(
                     at: ChannelVector,
                     columns: OutputTiles = columns,
                     column: Expr = column,
-                    pixels: list[Expr] = pixels,
+                    pixels: Pixels = pixels,
                 ) -> None:
                     vectors = [(0, at.lanes)]
-                    tile = b.registers(len(pixels), [at.lanes])
+                    tile = b.registers(rows * columns.size, [at.lanes])
                     self.epilogue.start_tile(tile, at.channel, vectors)
                     add(tile, columns, column, at)
                     self.epilogue.write_tile(tile, self.output, pixels, batch, at.channel, vectors)

@@ -23,7 +23,7 @@ from assay.compiler.kernels.builder import (
     minimum,
     within,
 )
-from assay.compiler.kernels.epilogue import EpilogueWriter
+from assay.compiler.kernels.epilogue_writer import EpilogueWriter, Pixels
 from assay.compiler.kernels.microkernel import add_outer_product
 from assay.compiler.kernels.panels import (
     PanelRun,
@@ -195,7 +195,7 @@ class _DirectWriter:
         self.epilogue.start_tile(tile, panel.channel, run.vectors)
         self._sums(tile, tiles, panel, batch, row, taps, column)
         corner = b.let((batch * p.out_h + row) * p.out_w + column)
-        pixels = [corner + i for i in range(tiles.size)]
+        pixels = Pixels(corner, 1, tiles.size)
         self.epilogue.write_tile(tile, self.output, pixels, batch, panel.channel, run.vectors)
 
     def _sums(

@@ -12,7 +12,8 @@ from math import prod
 from typing import Any
 
 from assay.compiler.kernels.builder import Buffer, Expr, KernelBuilder, broadcast
-from assay.compiler.kernels.epilogue import Step, apply_step
+from assay.compiler.kernels.epilogue import Step
+from assay.compiler.kernels.epilogue_writer import apply_step
 from assay.compiler.kernels.panels import split_columns
 from assay.compiler.kernels.work import task_count
 from assay.compiler.target import Isa

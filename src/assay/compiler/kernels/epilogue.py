@@ -8,12 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from assay.compiler.kernels.activations import BINARY, UNARY
-
-if TYPE_CHECKING:
-    from assay.compiler.kernels.builder import Buffer, Expr, KernelBuilder, RegisterTile
 
 Operand = Literal["channel", "batch_channel", "tensor"]
 
@@ -59,6 +56,11 @@ class Epilogue:
         return tuple(shapes[step.operand] for step in self.steps if step.operand)
 
     @property
+    def is_long(self) -> bool:
+        """Whether a step takes tens of instructions, so that copies of it had better be few."""
+        return any(step.op in UNARY and UNARY[step.op].is_long for step in self.steps)
+
+    @property
     def per_batch(self) -> bool:
         """Whether the epilogue has to know which batch item a value belongs to."""
         return any(step.operand == "batch_channel" for step in self.steps)
@@ -91,86 +93,3 @@ def clip(low: float, high: float) -> Step:
 def unary(op: str, *constants: float) -> Step:
     """Apply an activation by name, such as ``relu`` or ``hard_swish``."""
     return Step(op, constants=constants)
-
-
-def apply_step(b: KernelBuilder, step: Step, value: Expr, right: Expr, lanes: int) -> Expr:
-    """Return the step's result; ``right`` is its operand's vector, None if it has none."""
-    from assay.compiler.kernels.builder import constant
-
-    if step.op in UNARY:
-        return UNARY[step.op].write(b, value, lanes, *step.constants)
-    if step.operand is None:
-        right = constant(step.constants[0], lanes)
-    return BINARY[step.op](value, right)
-
-
-class EpilogueWriter:
-    """Emits an epilogue for vectors of outputs; a leading bias starts the sums instead."""
-
-    def __init__(
-        self,
-        builder: KernelBuilder,
-        epilogue: Epilogue,
-        output: Sequence[int],
-        prefix: str = "operand",
-    ) -> None:
-        """Declare the operands as parameters of the kernel, for an output of the given shape."""
-        self._builder = builder
-        self._channels = output[-1]
-        shapes = iter(enumerate(epilogue.operand_shapes(output)))
-        self._steps: list[tuple[Step, Buffer | None]] = []
-        for step in epilogue.steps:
-            buffer = None
-            if step.operand:
-                index, shape = next(shapes)
-                buffer = builder.parameter(f"{prefix}{index}", shape)
-            self._steps.append((step, buffer))
-        self._bias = None
-        if self._steps and self._steps[0][0] == bias():
-            self._bias = self._steps.pop(0)[1]
-
-    def start_tile(
-        self, tile: RegisterTile, column: Expr, vectors: Sequence[tuple[int, int]]
-    ) -> None:
-        """Set all rows of a tile to what sums start from; ``vectors`` are (channel, lanes)."""
-        tile.fill([self.start(column + offset, lanes) for offset, lanes in vectors])
-
-    def start(self, channel: Expr, lanes: int) -> Expr:
-        """Return what the sums of ``lanes`` channels start from: zero, or the bias."""
-        from assay.compiler.kernels.builder import constant
-
-        if self._bias is None:
-            return constant(0.0, lanes)
-        return self._builder.let(self._builder.load(self._bias, channel, lanes))
-
-    def finish(self, value: Expr, pixel: Expr, batch: Expr, channel: Expr, lanes: int) -> Expr:
-        """Apply the steps to a vector at (pixel, channel); pixels count through all batches."""
-        for step, buffer in self._steps:
-            right = None
-            if buffer is not None:
-                offset = self._offset(step.operand, pixel, batch, channel)
-                right = self._builder.load(buffer, offset, lanes)
-            value = apply_step(self._builder, step, value, right, lanes)
-        return value
-
-    def write_tile(
-        self,
-        tile: RegisterTile,
-        output: Buffer,
-        pixels: Sequence[Expr],
-        batch: Expr,
-        column: Expr,
-        vectors: Sequence[tuple[int, int]],
-    ) -> None:
-        """Finish a tile of one row per pixel and store it; ``vectors`` are (channel, lanes)."""
-        for row, pixel in enumerate(pixels):
-            for index, (offset, lanes) in enumerate(vectors):
-                channel = column + offset
-                value = self.finish(tile.get(row, index), pixel, batch, channel, lanes)
-                self._builder.store(output, pixel * self._channels + channel, value, lanes)
-
-    def _offset(self, operand: Operand | None, pixel: Expr, batch: Expr, channel: Expr) -> Expr:
-        if operand == "channel":
-            return channel
-        row = pixel if operand == "tensor" else batch
-        return row * self._channels + channel

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from tvm import tirx
 from assay.compiler.kernels import depthwise, pointwise
 from assay.compiler.kernels.builder import Buffer, Expr, KernelBuilder, maximum, minimum
 from assay.compiler.kernels.depthwise_rows import ChannelVector, DepthwiseRows, Lines
-from assay.compiler.kernels.epilogue import EpilogueWriter
+from assay.compiler.kernels.epilogue_writer import EpilogueWriter, Pixels
 from assay.compiler.kernels.microkernel import add_outer_product
 from assay.compiler.kernels.panels import PanelRun, pack_panels, packed_columns, split_columns
 from assay.compiler.kernels.problem import Conv2d
@@ -185,15 +186,14 @@ class _Expander:
                     inputs = [(i, (pixel + i) * p.in_c + k) for i in range(size)]
                     weights = (self.weights, packed + k * run.packed_columns)
                     add_outer_product(b, tile, run, weights, (self.source, inputs))
-                for i in range(size):
-                    places = zip(run.vectors, run.packed_starts(), strict=True)
-                    for q, ((offset, lanes), place) in enumerate(places):
-                        channel = column + offset
-                        value = self.epilogue.finish(
-                            tile.get(i, q), pixel + i, batch, channel, lanes
-                        )
-                        slot = line + (first + i) * run.packed_columns + place
-                        b.store(self.ring, slot, value, lanes)
+                place = partial(self._ring_place, run, line, first)
+                pixels = Pixels(pixel, 1, size)
+                self.epilogue.write_tile(tile, self.ring, pixels, batch, column, run.vectors, place)
+
+    def _ring_place(
+        self, run: PanelRun, line: Expr, first: Expr, row: int, pixel: Expr, vector: int
+    ) -> Expr:
+        return line + (first + pixel) * run.packed_columns + run.packed_starts()[vector]
 
 
 def _plan(p: Conv2d, isa: Isa) -> tuple[RegisterTile, tuple[PanelRun, ...]]:

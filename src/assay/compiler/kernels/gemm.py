@@ -13,7 +13,8 @@ from functools import partial
 from typing import Any
 
 from assay.compiler.kernels.builder import Buffer, Expr, KernelBuilder, minimum, within
-from assay.compiler.kernels.epilogue import Epilogue, EpilogueWriter
+from assay.compiler.kernels.epilogue import Epilogue
+from assay.compiler.kernels.epilogue_writer import EpilogueWriter, Pixels
 from assay.compiler.kernels.microkernel import add_outer_product
 from assay.compiler.kernels.panels import PanelRun, packed_columns, panel_count, split_columns
 from assay.compiler.kernels.splits import EvenSplit, split_evenly
@@ -179,5 +180,5 @@ class _ProductWriter:
                 factor = b.let(b.load(self.gate, batch * depth + k))
             weights = (self.weights, packed + k * width)
             add_outer_product(b, tile, run, weights, (self.source, inputs), factor)
-        pixels = [pixel + i for i in range(rows)]
+        pixels = Pixels(pixel, 1, rows)
         self.epilogue.write_tile(tile, self.output, pixels, batch, column, run.vectors)

@@ -22,7 +22,8 @@ from assay.compiler.kernels.builder import (
     constant,
     maximum,
 )
-from assay.compiler.kernels.epilogue import Epilogue, EpilogueWriter
+from assay.compiler.kernels.epilogue import Epilogue
+from assay.compiler.kernels.epilogue_writer import EpilogueWriter, Pixels
 from assay.compiler.kernels.panels import PanelRun, split_columns
 from assay.compiler.kernels.windows import Window
 from assay.compiler.kernels.work import task_count
@@ -141,7 +142,7 @@ class _PoolWriter:
                             tile = self._window(run, batch, corner, rows, columns, channel)
                         self._finish(tile, rows[1] * columns[1])
                         self.epilogue.write_tile(
-                            tile, self.output, [pixel], batch, channel, run.vectors
+                            tile, self.output, Pixels(pixel, 1, 1), batch, channel, run.vectors
                         )
 
     def _window(

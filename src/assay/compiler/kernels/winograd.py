@@ -18,7 +18,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 from assay.compiler.kernels.builder import Buffer, Expr, KernelBuilder, minimum
-from assay.compiler.kernels.epilogue import EpilogueWriter
+from assay.compiler.kernels.epilogue_writer import EpilogueWriter
 from assay.compiler.kernels.microkernel import add_outer_product
 from assay.compiler.kernels.panels import PanelRun, pack_panels, packed_columns, split_columns
 from assay.compiler.kernels.problem import Conv2d

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from tvm import tirx
 
 from assay.compiler.kernels.builder import Buffer, Expr, KernelBuilder, constant, maximum, minimum
-from assay.compiler.kernels.epilogue import EpilogueWriter
+from assay.compiler.kernels.epilogue_writer import EpilogueWriter
 from assay.compiler.kernels.panels import split_columns
 from assay.compiler.kernels.problem import Conv2d
 from assay.compiler.kernels.winograd_transforms import apply_data, apply_output

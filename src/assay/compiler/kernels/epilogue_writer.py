@@ -1,0 +1,148 @@
+"""Code of epilogues: results on their way from registers to memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from assay.compiler.kernels.activations import BINARY, UNARY
+from assay.compiler.kernels.builder import Buffer, Expr, KernelBuilder, RegisterTile, constant
+from assay.compiler.kernels.epilogue import Epilogue, Operand, Step, bias
+
+_STACK_FLOATS = 255  # TVM takes less than 1 KiB from the stack
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """``rows`` x ``columns`` output pixels from ``corner`` on; ``row_step`` pixels between rows.
+
+    Pixels count through all batch items. A register tile holds them row by row.
+    """
+
+    corner: Expr
+    rows: int
+    columns: int
+    row_step: int = 0
+
+    def at(self, row: int, column: Expr) -> Expr:
+        """Return the number of a pixel."""
+        return self.corner + (row * self.row_step + column)
+
+
+class EpilogueWriter:
+    """Emits an epilogue for vectors of outputs; a leading bias starts the sums instead."""
+
+    def __init__(
+        self,
+        builder: KernelBuilder,
+        epilogue: Epilogue,
+        output: Sequence[int],
+        prefix: str = "operand",
+    ) -> None:
+        """Declare the operands as parameters of the kernel, for an output of the given shape."""
+        self._builder = builder
+        self._channels = output[-1]
+        self._is_long = epilogue.is_long
+        shapes = iter(enumerate(epilogue.operand_shapes(output)))
+        self._steps: list[tuple[Step, Buffer | None]] = []
+        for step in epilogue.steps:
+            buffer = None
+            if step.operand:
+                index, shape = next(shapes)
+                buffer = builder.parameter(f"{prefix}{index}", shape)
+            self._steps.append((step, buffer))
+        self._bias = None
+        if self._steps and self._steps[0][0] == bias():
+            self._bias = self._steps.pop(0)[1]
+
+    def start_tile(
+        self, tile: RegisterTile, column: Expr, vectors: Sequence[tuple[int, int]]
+    ) -> None:
+        """Set all rows of a tile to what sums start from; ``vectors`` are (channel, lanes)."""
+        tile.fill([self.start(column + offset, lanes) for offset, lanes in vectors])
+
+    def start(self, channel: Expr, lanes: int) -> Expr:
+        """Return what the sums of ``lanes`` channels start from: zero, or the bias."""
+        if self._bias is None:
+            return constant(0.0, lanes)
+        return self._builder.let(self._builder.load(self._bias, channel, lanes))
+
+    def finish(self, value: Expr, pixel: Expr, batch: Expr, channel: Expr, lanes: int) -> Expr:
+        """Apply the steps to a vector at (pixel, channel)."""
+        for step, buffer in self._steps:
+            right = None
+            if buffer is not None:
+                offset = self._offset(step.operand, pixel, batch, channel)
+                right = self._builder.load(buffer, offset, lanes)
+            value = apply_step(self._builder, step, value, right, lanes)
+        return value
+
+    def write_tile(
+        self,
+        tile: RegisterTile,
+        buffer: Buffer,
+        pixels: Pixels,
+        batch: Expr,
+        column: Expr,
+        vectors: Sequence[tuple[int, int]],
+        place: Callable[[int, Expr, int], Expr] | None = None,
+    ) -> None:
+        """Finish a tile of one row per pixel and store it; ``vectors`` are (channel, lanes).
+
+        ``place(row, column, vector)`` is where a vector of a pixel goes in the buffer, by default
+        to its pixel and channel.
+        """
+        b = self._builder
+
+        def write(row: int, pixel: Expr, index: int, value: Expr) -> None:
+            offset, lanes = vectors[index]
+            number = pixels.at(row, pixel)
+            channel = column + offset
+            value = self.finish(value, number, batch, channel, lanes)
+            target = number * self._channels + channel
+            b.store(buffer, place(row, pixel, index) if place else target, value, lanes)
+
+        for row in range(pixels.rows):
+            first = row * pixels.columns
+            if self._is_long:
+                self._write_row_in_loops(tile, first, pixels.columns, row, write)
+                continue
+            for pixel in range(pixels.columns):
+                for index in range(len(vectors)):
+                    write(row, pixel, index, tile.get(first + pixel, index))
+
+    def _write_row_in_loops(
+        self,
+        tile: RegisterTile,
+        first: int,
+        columns: int,
+        row: int,
+        write: Callable[[int, Expr, int, Expr], None],
+    ) -> None:
+        """Write a row of pixels by loops over a copy of their sums: long steps appear once each."""
+        b = self._builder
+        for index, lanes in enumerate(tile.widths):
+            most = _STACK_FLOATS // lanes
+            for start in range(0, columns, most):
+                count = min(most, columns - start)
+                copy = b.workspace("copy", count * lanes)
+                for pixel in range(count):
+                    b.store(copy, pixel * lanes, tile.get(first + start + pixel, index), lanes)
+                with b.serial(count) as turn:
+                    value = b.let(b.load(copy, turn * lanes, lanes))
+                    write(row, turn + start, index, value)
+
+    def _offset(self, operand: Operand | None, pixel: Expr, batch: Expr, channel: Expr) -> Expr:
+        if operand == "channel":
+            return channel
+        row = pixel if operand == "tensor" else batch
+        return row * self._channels + channel
+
+
+def apply_step(b: KernelBuilder, step: Step, value: Expr, right: Expr, lanes: int) -> Expr:
+    """Return the step's result; ``right`` is its operand's vector, None if it has none."""
+    if step.op in UNARY:
+        return UNARY[step.op].write(b, value, lanes, *step.constants)
+    if step.operand is None:
+        right = constant(step.constants[0], lanes)
+    return BINARY[step.op](value, right)
