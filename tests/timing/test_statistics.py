@@ -3,7 +3,7 @@ import statistics
 import numpy as np
 import pytest
 
-from assay.timing.statistics import summarize
+from assay.timing.statistics import spread, summarize
 
 
 def test_by_hand():
@@ -48,3 +48,22 @@ def test_whole_numbers_become_plain_floats():
 def test_no_sample_at_all_is_an_error():
     with pytest.raises(ValueError, match="no latency samples"):
         summarize([], 1.0)
+
+
+def test_spread_of_rounds():
+    rounds = [[1.0, 2.0, 9.0], [4.0], [10.0, 20.0], [3.0]]
+    found = spread(rounds)
+    values = [2.0, 4.0, 15.0, 3.0]  # median of each round
+    assert found.runs == 7
+    assert found.median_ms == 3.5
+    assert found.mad_ms == statistics.median(abs(value - 3.5) for value in values) == 1.0
+    runs = [run for each in rounds for run in each]
+    assert [found.p10_ms, found.p90_ms, found.p99_ms] == pytest.approx(
+        [np.percentile(runs, q) for q in (10, 90, 99)]
+    )
+
+
+@pytest.mark.parametrize("rounds", [[], [[]], [[1.0], []]])
+def test_no_spread_without_samples(rounds):
+    with pytest.raises(ValueError, match="no latency samples"):
+        spread(rounds)
