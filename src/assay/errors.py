@@ -53,3 +53,7 @@ class MissingDependencyError(AssayError, ImportError):
 
 class CompileError(AssayError, RuntimeError):
     """TVM or LLVM refused the model for a reason that no earlier check could tell."""
+
+
+class TimingError(AssayError, RuntimeError):
+    """Nothing could be timed, or the process of whatever was to be timed did not come through."""
