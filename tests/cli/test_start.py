@@ -13,7 +13,7 @@ import typer
 from assay.cli.main import app
 from assay.lab import tvm_experiments
 
-COMMANDS = ("compile", "run", "eval", "lab", "demo", "doctor")
+COMMANDS = ("compile", "run", "eval", "bench", "lab", "demo", "doctor")
 HEAVY = (
     *("numpy", "scipy", "sklearn", "matplotlib", "PIL", "jinja2", "rich.progress", "rich.table"),
     *("tvm", "tvm_ffi", "tflite", "flatbuffers", "ai_edge_litert", "onnxruntime", "openvino"),

@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
+from assay.cli import bench, demo, doctor, evaluate, lab, run
 from assay.cli import compile as compile_command
-from assay.cli import demo, doctor, evaluate, lab, run
 from assay.cli.entry import DEBUG, HELP_OPTIONS, SETTINGS, run_app
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app = typer.Typer(
 app.command("compile")(compile_command.compile_file)
 app.command("run")(run.run)
 app.command("eval")(evaluate.evaluate)
+app.command("bench")(bench.bench)
 app.command("lab")(lab.lab)
 app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)
