@@ -1,0 +1,83 @@
+"""What assay's own runtime adds to an inference: ``python -m benchmarks.overhead``.
+
+The model is a single addition of four numbers, so that nearly all of a call is overhead: of the
+virtual machine when its function is called as it is, and of assay's runtime on top of that.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from assay.compiler.build import compile_model
+from assay.compiler.config import Config
+from assay.model.reader import read
+from assay.runtimes.tvm import open_tvm
+from tests.builder import GraphBuilder
+
+
+@dataclass(frozen=True)
+class Overhead:
+    """Microseconds of one call: minimum and median over all repetitions."""
+
+    bare_us: tuple[float, float]
+    run_us: tuple[float, float]
+    call_us: tuple[float, float]
+
+    @property
+    def added_us(self) -> float:
+        """What ``run`` adds to the bare call, by their minima."""
+        return self.run_us[0] - self.bare_us[0]
+
+
+def measure(folder: Path, repetitions: int = 2000) -> Overhead:
+    """Time the virtual machine's function, ``run``, and a call with copies in and out, in turns."""
+    graph = GraphBuilder()
+    x = graph.input("x", (1, 4))
+    graph.output(graph.op("ADD", [x, x], (1, 4), output="y"))
+    model, library = folder / "add.tflite", folder / "add.so"
+    model.write_bytes(graph.build())
+    compile_model(read(model), Config(opt_level=3)).save(library)
+    runtime = open_tvm(library)
+    value = np.ones((1, 4), np.float32)
+    runtime.set_input(0, value)
+    main, tensors = runtime._main, runtime._tensors
+    calls: tuple[Callable[[], Any], ...] = (
+        lambda: main(*tensors),
+        runtime.run,
+        lambda: runtime(value),
+    )
+    taken: tuple[list[int], ...] = ([], [], [])
+    for _ in range(repetitions):
+        for call, times in zip(calls, taken, strict=True):
+            before = time.perf_counter_ns()
+            call()
+            times.append(time.perf_counter_ns() - before)
+    bare, run, call_ = ((min(times) / 1e3, median(times) / 1e3) for times in taken)
+    return Overhead(bare, run, call_)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--repetitions", type=int, default=20000)
+    with TemporaryDirectory() as folder:
+        found = measure(Path(folder), parser.parse_args().repetitions)
+    for name, (least, middle) in (
+        ("virtual machine", found.bare_us),
+        ("run()", found.run_us),
+        ("call with copies", found.call_us),
+    ):
+        print(f"{name:18} min {least:7.2f} us   median {middle:7.2f} us")
+    print(f"run() adds {found.added_us:.2f} us")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,151 @@
+"""docs/performance.md from what ``benchmarks.peers`` stored: nothing is measured here."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from assay.timing.table import milliseconds
+
+BUILDS = ("assay O3", "assay O4")
+PEERS = ("litert", "openvino")
+ABSENT = "-"
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """The time of a model's fastest peer over that of a build: above 1 the build is faster."""
+
+    peer: str
+    ratio: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.ratio:.2f} [{self.low:.2f}, {self.high:.2f}]"
+
+
+def ratio_to_fastest_peer(bench: dict[str, Any], build: str) -> Ratio | None:
+    """Return the ratio of one comparison; None if the build or all peers did not come through."""
+    times = medians(bench)
+    peers = [peer for peer in PEERS if peer in times]
+    if build not in times or not peers:
+        return None
+    fastest = min(peers, key=times.__getitem__)
+    (found,) = (
+        each
+        for each in bench["comparisons"]
+        if (each["subject"], each["reference"]) == (fastest, build)
+    )
+    return Ratio(fastest, found["ratio"], found["low"], found["high"])
+
+
+def geometric_mean(ratios: Sequence[Ratio]) -> Ratio:
+    """Return the mean that ratios have (Fleming and Wallace, "How not to lie with statistics: the
+    correct way to summarize benchmark results", CACM 29, 1986), with the interval of its noise.
+
+    Logarithms of independent measurements add up, and so do the squares of their intervals. Which
+    models were chosen is no part of it.
+    """
+    count = len(ratios)
+    middle = sum(math.log(each.ratio) for each in ratios) / count
+    half = math.sqrt(sum((math.log(each.high / each.low) / 2) ** 2 for each in ratios)) / count
+    return Ratio("", math.exp(middle), math.exp(middle - half), math.exp(middle + half))
+
+
+def medians(bench: dict[str, Any]) -> dict[str, float]:
+    """Return the median in ms of each contender that came through."""
+    return {
+        outcome["contender"]["label"]: outcome["spread"]["median_ms"]
+        for outcome in bench["outcomes"]
+        if outcome["status"] == "timed"
+    }
+
+
+def rows(benches: Sequence[dict[str, Any]]) -> list[list[str]]:
+    """Return the table of one number of threads: heading, a row a model, the geometric means."""
+    table = [["model", *(f"{name} ms" for name in (*PEERS, *BUILDS))]]
+    table[0] += [f"fastest peer / {build}" for build in BUILDS]
+    all_ratios: dict[str, list[Ratio]] = {build: [] for build in BUILDS}
+    for bench in benches:
+        times = medians(bench)
+        cells = [milliseconds(times[n]) if n in times else ABSENT for n in (*PEERS, *BUILDS)]
+        for build in BUILDS:
+            ratio = ratio_to_fastest_peer(bench, build)
+            cells.append(ABSENT if ratio is None else str(ratio))
+            all_ratios[build] += [] if ratio is None else [ratio]
+        table.append([bench["outcomes"][0]["contender"]["model"], *cells])
+    means = [
+        f"{geometric_mean(each)} of {len(each)}" if each else ABSENT for each in all_ratios.values()
+    ]
+    table.append(["geometric mean", *[""] * len((*PEERS, *BUILDS)), *means])
+    return table
+
+
+def by_threads(found: dict[str, Any]) -> dict[int, list[dict[str, Any]]]:
+    """Return the comparisons by number of threads, ascending."""
+    numbers = sorted({bench["settings"]["threads"] for bench in found["benches"]})
+    return {
+        number: [b for b in found["benches"] if b["settings"]["threads"] == number]
+        for number in numbers
+    }
+
+
+def failures(found: dict[str, Any]) -> list[str]:
+    """Return who did not come through on which model, and why, a line each."""
+    lines = [f"{each['model']}: {each['reason']}" for each in found["failures"]]
+    for bench in found["benches"]:
+        lines += [
+            f"{outcome['contender']['model']}, {outcome['contender']['label']}: {outcome['reason']}"
+            for outcome in bench["outcomes"]
+            if outcome["status"] != "timed"
+        ]
+    return list(dict.fromkeys(lines))
+
+
+def page(found: dict[str, Any]) -> str:
+    """Return the page as Markdown; ``found`` is what ``benchmarks.peers`` stored."""
+    parts = ["# Performance", _INTRODUCTION]
+    for threads, benches in by_threads(found).items():
+        parts += [f"## {threads} thread{'s' * (threads != 1)}", _markdown(rows(benches))]
+    if lines := failures(found):
+        parts += ["## Not timed", "\n".join(f"- {line}" for line in lines)]
+    if found["benches"]:
+        parts += ["## Conditions", _conditions(found["benches"])]
+    return "\n\n".join(parts) + "\n"
+
+
+_INTRODUCTION = """\
+Time of one inference (batch 1) in milliseconds, and the time of the fastest of LiteRT (with XNNPACK) and
+OpenVINO over that of assay's build: above 1 assay is faster. Brackets are 95 % confidence intervals; if one
+includes 1, which is faster cannot be told. How this is measured is on [the page on timing](timing.md).
+`python -m benchmarks.peers` writes this page."""  # noqa: E501
+
+
+def _conditions(benches: Sequence[dict[str, Any]]) -> str:
+    audits = [bench["audit"] for bench in benches]
+    machine, settings = audits[0]["machine"], benches[0]["settings"]
+    loads = [audit["load_start"] for audit in audits]
+    versions = ", ".join(f"{name} {number}" for name, number in audits[0]["versions"].items())
+    cautions = Counter(each["id"] for audit in audits for each in audit["warnings"])
+    lines = [
+        f"CPU: {machine['cpu']}, {machine['usable_cores']} cores"
+        f"{', virtual machine' if machine['virtual'] else ''} ({' '.join(machine['flags'])})",
+        f"Software: {machine['os']}, Python {machine['python']}, {versions}",
+        f"Date: {benches[0]['created'][:10]}",
+        f"{settings['launches']} launches of each contender, {settings['rounds']} rounds of "
+        f"{settings['min_time_s']:g} s in all",
+        f"Load average before: {min(loads):.2f} to {max(loads):.2f}",
+        "Warnings: "
+        + (", ".join(f"{name} ({n} times)" for name, n in cautions.most_common()) or "none"),
+    ]
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _markdown(table: list[list[str]]) -> str:
+    heading, *body = table
+    rule = ["---", *["--:"] * (len(heading) - 1)]
+    return "\n".join("| " + " | ".join(row) + " |" for row in (heading, rule, *body))
