@@ -12,6 +12,7 @@ import assay
 from assay.data import DIGITS_FP32, DIGITS_INT8
 from assay.errors import ArtifactError, ConfigError, InputError
 from assay.runtimes.tvm import open_build, open_tvm
+from tests.builder import GraphBuilder
 
 
 def litert(path, x):
@@ -182,3 +183,30 @@ class TestArtifact:
         with pytest.raises(ArtifactError, match="writable"):
             build.save(tmp_path / "missing" / "model.so")
         assert list(tmp_path.iterdir()) == []
+
+
+def test_the_graph_can_be_cut_at_a_tensor():
+    layer = assay.read(DIGITS_FP32).operators[0].layer
+    build = assay.compile(DIGITS_FP32, outputs=(layer,), opt_level=2)
+    assert build.manifest.outputs[0].shape[:3] == (1, 48, 48)
+    assert open_build(build)(image("float32")).shape == build.manifest.outputs[0].shape
+
+
+def relu(tmp_path, shape_signature=None):
+    graph = GraphBuilder()
+    x = graph.input("x", (1, 4), shape_signature=shape_signature)
+    graph.output(graph.op("RELU", [x], (1, 4), shape_signature=shape_signature))
+    path = tmp_path / "relu.tflite"
+    path.write_bytes(graph.build())
+    return path
+
+
+def test_an_open_batch_is_filled(tmp_path):
+    build = assay.compile(relu(tmp_path, shape_signature=(-1, 4)), batch=3)
+    x = np.arange(-6, 6, dtype=np.float32).reshape(3, 4)
+    np.testing.assert_array_equal(open_build(build)(x), np.maximum(x, 0))
+
+
+def test_a_fixed_batch_stays_fixed(tmp_path):
+    with pytest.raises(ConfigError, match="open"):
+        assay.compile(relu(tmp_path), batch=2)

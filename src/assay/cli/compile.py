@@ -29,6 +29,15 @@ def compile_file(
     convert_ops: options.ConvertOps = None,
     precision: options.Precision = "auto",
     pipeline: options.Pipeline = "assay",
+    batch: Annotated[int, typer.Option(help="Size of a batch that the file leaves open.")] = 1,
+    inputs: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(metavar="NAME", help="Cut the graph: take this tensor as input; repeatable."),
+    ] = None,
+    outputs: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(metavar="NAME", help="Cut the graph: take this tensor as output; repeatable."),
+    ] = None,
     log: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option(
@@ -55,6 +64,9 @@ def compile_file(
         convert_ops=options.split_ops(convert_ops),
         precision=precision,
         pipeline=pipeline,
+        batch=batch,
+        inputs=tuple(inputs) if inputs else None,
+        outputs=tuple(outputs) if outputs else None,
     )
     output.parent.mkdir(parents=True, exist_ok=True)
     manifest = build.save(output)

@@ -17,14 +17,14 @@ from assay.compiler import tvm_api
 from assay.compiler.artifact import Manifest, write_artifact
 from assay.compiler.config import Config
 from assay.compiler.findings import graph_findings, loop_findings
-from assay.compiler.frontend.importer import import_model
+from assay.compiler.frontend.cut import cut
+from assay.compiler.frontend.importer import border, import_model
 from assay.compiler.link import link_shared
 from assay.compiler.passes.convert_layout import convertible
 from assay.compiler.pipeline import BINDING, GRAPH, KERNELS, Job, Step, steps, stock_passes
 from assay.compiler.target import ResolvedTarget, resolve_target
 from assay.errors import CompileError
 from assay.model.facts import Model
-from assay.model.spec import TensorSpec
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,9 @@ def compile_model(model: Model, config: Config) -> Build:
     config = replace(config, layout="nhwc" if config.layout == "auto" else config.layout)
     convertible(config.convert_ops)
     log: list[str] = [f"[target] {target.json()}"]
-    mod = import_model(model)
+    model = cut(model, config.inputs, config.outputs)
+    mod = import_model(model, config.batch)
+    inputs, outputs = border(model, mod)
     try:
         with tvm.transform.PassContext(opt_level=config.opt_level):
             executable, weights = _build(mod, Job(config, target, log), host)
@@ -85,20 +87,12 @@ def compile_model(model: Model, config: Config) -> Build:
         resolved_layout=config.layout,
         vector_bits=target.isa.vector_bits,
         versions={name: version(name) for name in ("assay", "apache-tvm", "apache-tvm-ffi")},
-        inputs=_static_specs(model, model.input_indices),
-        outputs=_static_specs(model, model.output_indices),
+        inputs=inputs,
+        outputs=outputs,
         compile_s=time.perf_counter() - started,
         weights_bytes=weights,
     )
     return Build(manifest, tuple(log), executable)
-
-
-def _static_specs(model: Model, indices: tuple[int, ...]) -> tuple[TensorSpec, ...]:
-    """Return the specs with the shapes that the code is made for: a dynamic dimension is 1."""
-    return tuple(
-        replace(model.tensors[index].spec, shape=model.tensors[index].static_shape)
-        for index in indices
-    )
 
 
 def _build(mod: Any, job: Job, host: ResolvedTarget) -> tuple[Any, int]:

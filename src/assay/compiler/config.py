@@ -25,6 +25,8 @@ class Config:
     convert_ops: operators that take part in the layout conversion; all that can if None.
     precision: ``float`` runs quantized operators in FP32 between dequantize and quantize.
     pipeline: ``stock`` is TVM's own default pipeline with nothing of assay's.
+    batch: size of a first dimension that the file leaves open.
+    inputs, outputs: tensors between which the graph is cut; the model's own if None.
     """
 
     target: str = "native"
@@ -34,6 +36,9 @@ class Config:
     convert_ops: tuple[str, ...] | None = None
     precision: Precision = "auto"
     pipeline: Pipeline = "assay"
+    batch: int = 1
+    inputs: tuple[str, ...] | None = None
+    outputs: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.opt_level not in OPT_LEVELS:

@@ -49,7 +49,7 @@ class TVMRuntime(BaseRuntime):
         self._results = self._main(*self._tensors)
 
     def _write(self, index: int, value: npt.NDArray[Any]) -> None:
-        self._tensors[index].copyfrom(np.ascontiguousarray(value))
+        self._tensors[index].copyfrom(np.asarray(value, order="C"))
 
     def _read(self, index: int) -> npt.NDArray[Any]:
         if self._results is None:
