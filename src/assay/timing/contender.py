@@ -58,9 +58,9 @@ class Worker:
         from assay.compiler.config import Config
         from assay.model.reader import read
 
-        if config["convert_ops"] is not None:
-            config["convert_ops"] = tuple(config["convert_ops"])
-        manifest = compile_model(read(path), Config(**config)).save(library)
+        # JSON knows no tuples, and a Config has no lists.
+        fields = {k: tuple(v) if isinstance(v, list) else v for k, v in config.items()}
+        manifest = compile_model(read(path), Config(**fields)).save(library)
         return asdict(
             Compilation(manifest.compile_s, manifest.resolved_target, manifest.resolved_layout)
         )
