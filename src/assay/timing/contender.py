@@ -59,7 +59,10 @@ class Worker:
         from assay.model.reader import read
 
         # JSON knows no tuples, and a Config has no lists.
-        fields = {k: tuple(v) if isinstance(v, list) else v for k, v in config.items()}
+        fields: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in config.items()
+        }
         manifest = compile_model(read(path), Config(**fields)).save(library)
         return asdict(
             Compilation(manifest.compile_s, manifest.resolved_target, manifest.resolved_layout)
