@@ -26,7 +26,8 @@ def prose(text: str) -> str:
 
 def commands(text: str) -> list[list[str]]:
     """The command lines of the page's shell blocks, each split into words."""
-    lines = (line for block in blocks(text, "shell") for line in _joined(block).splitlines())
+    shells = (*blocks(text, "shell"), *blocks(text, "sh"))
+    lines = (line for block in shells for line in _joined(block).splitlines())
     return [words for line in lines if (words := shlex.split(line, comments=True))]
 
 
