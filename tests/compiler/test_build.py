@@ -118,13 +118,14 @@ def test_a_choice_that_does_not_exist_is_refused(choices):
         assay.compile(DIGITS_FP32, **choices)
 
 
-class TestArtifact:
-    @pytest.fixture(scope="class")
-    def library(self, tmp_path_factory):
-        path = tmp_path_factory.mktemp("build") / "digits.so"
-        assay.compile(DIGITS_FP32, target="native").save(path)
-        return path
+@pytest.fixture(scope="module")
+def library(tmp_path_factory):
+    path = tmp_path_factory.mktemp("build") / "digits.so"
+    assay.compile(DIGITS_FP32, target="native").save(path)
+    return path
 
+
+class TestArtifact:
     @pytest.fixture
     def copy(self, library, tmp_path):
         for file in (library, library.with_name(library.name + ".json")):
