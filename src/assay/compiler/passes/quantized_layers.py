@@ -16,7 +16,6 @@ import numpy as np
 from assay.compiler import tvm_api
 from assay.compiler.kernels.int8.problem import (
     Addition,
-    PackedWeights,
     QuantizedConv2d,
     QuantizedDense,
     multipliers,
@@ -266,13 +265,3 @@ def _with_addition(
         layer.multipliers,
         (*layer.variables, real, total, *covered),
     )
-
-
-__all__ = [
-    "Affine",
-    "PackedWeights",
-    "QuantizedLayer",
-    "dequantized",
-    "quantized",
-    "quantized_layer",
-]
