@@ -9,23 +9,18 @@ def conv2d(p, x, weights, gate=None):
     weights = weights.astype(np.float64)
     if gate is not None:
         x = x * gate.astype(np.float64)
-    out = np.zeros(p.output_shape)
-    in_group, out_group = p.in_c // p.groups, p.out_c // p.groups
-    for y in range(p.out_h):
-        for i in range(p.kernel_h):
-            row = y * p.stride_h + i * p.dilation_h - p.pad_top
-            if not 0 <= row < p.in_h:
-                continue
-            for z in range(p.out_w):
-                for j in range(p.kernel_w):
-                    column = z * p.stride_w + j * p.dilation_w - p.pad_left
-                    if not 0 <= column < p.in_w:
-                        continue
-                    for g in range(p.groups):
-                        ins = slice(g * in_group, (g + 1) * in_group)
-                        outs = slice(g * out_group, (g + 1) * out_group)
-                        out[:, y, z, outs] += x[:, row, column, ins] @ weights[i, j, :, outs]
-    return out
+    x = x.reshape(*x.shape[:3], p.groups, -1)
+    weights = weights.reshape(*weights.shape[:3], p.groups, -1)
+    out = np.zeros((p.batch, p.out_h, p.out_w, p.groups, p.out_c // p.groups))
+    for y, i in np.ndindex(p.out_h, p.kernel_h):
+        row = y * p.stride_h + i * p.dilation_h - p.pad_top
+        if not 0 <= row < p.in_h:
+            continue
+        for z, j in np.ndindex(p.out_w, p.kernel_w):
+            column = z * p.stride_w + j * p.dilation_w - p.pad_left
+            if 0 <= column < p.in_w:
+                out[:, y, z] += np.einsum("bgi,igo->bgo", x[:, row, column], weights[i, j])
+    return out.reshape(p.output_shape)
 
 
 ACTIVATIONS = {

@@ -16,6 +16,8 @@ from tvm import tirx
 from tvm.s_tir import SBlock, SBlockRealize
 from tvm.tirx import ForKind
 
+from assay.compiler.kernels.splits import floor_power_of_two
+
 Expr = Any
 """A TIR expression, or a Python int where an offset or extent is meant."""
 
@@ -85,6 +87,18 @@ class KernelBuilder:
         with self._loop(extent, ForKind.SERIAL) as index:
             yield index
             carry.save()
+
+    @contextlib.contextmanager
+    def vectors(self, size: int, lanes: int) -> Iterator[tuple[Expr, int]]:
+        """Loop over vectors that cover ``size`` elements; yields the first element and the lanes.
+
+        The last vector reaches back as far as it has to: one body serves them all, but elements may
+        come up twice. No vector is wider than ``lanes`` or ``size``.
+        """
+        width = min(lanes, floor_power_of_two(size))
+        with self.serial(-(-size // width)) as index:
+            first = index * width
+            yield (self.let(minimum(first, size - width)) if size % width else first), width
 
     @contextlib.contextmanager
     def parallel(self, extent: int) -> Iterator[Expr]:

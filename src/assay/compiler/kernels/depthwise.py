@@ -9,7 +9,6 @@ A channel multiplier first repeats the input's channels in a workspace.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tvm import tirx
@@ -22,9 +21,8 @@ from assay.compiler.kernels.depthwise_rows import (
     Lines,
 )
 from assay.compiler.kernels.epilogue_writer import EpilogueWriter
-from assay.compiler.kernels.panels import split_columns
 from assay.compiler.kernels.problem import Conv2d
-from assay.compiler.kernels.splits import column_vectors, split_evenly
+from assay.compiler.kernels.splits import column_vectors
 from assay.compiler.kernels.work import task_count
 from assay.compiler.target import Isa
 
@@ -88,39 +86,31 @@ def tile_size(p: Conv2d, isa: Isa) -> tuple[int, int]:
     return 1, max(2, min(MOST_COLUMNS, free - p.kernel_w))
 
 
-def every_channel(
-    b: KernelBuilder, channels: int, lanes: int, write: Callable[[ChannelVector], None]
-) -> None:
-    """Run ``write`` for vectors that cover the channels, in order."""
-    for run in split_columns(channels, lanes, 1):
-        with b.serial(run.count) as index:
-            channel = b.let(run.start + index * run.packed_columns)
-            write(ChannelVector(channel, channel, run.packed_columns))
-
-
 def _write_rows(rows: DepthwiseRows, isa: Isa, tasks: int) -> None:
-    """Deal out rows: first all those at the edges, then the tiles of complete rows."""
+    """Deal out rows: first all single ones, at the edges, then the tiles of complete rows."""
     b, p = rows.b, rows.p
-    channels = partial(every_channel, b, p.out_c, isa.lanes())
+
+    def channels(write: Callable[[ChannelVector], None]) -> None:
+        with b.vectors(p.out_c, isa.lanes()) as (channel, lanes):
+            write(ChannelVector(channel, channel, lanes))
+
+    tile_rows, _ = tile_size(p, isa)
     complete = p.rows.complete_outputs()
-    edges = p.out_h - len(complete)
-    tiles = split_evenly(len(complete), tile_size(p, isa)[0])
-    units = edges + (tiles.tiles if complete else 0)
+    complete = complete[: len(complete) // tile_rows * tile_rows]
+    singles = p.out_h - len(complete)
+    units = singles + len(complete) // tile_rows
     loop = b.parallel if tasks > 1 else b.serial
     with loop(p.batch * units) as index:
         batch, unit = b.let(index // units), b.let(index % units)
-        with b.when(within(unit, 0, edges)):
-            rows.any_row(batch, _edge_row(b, unit, complete), channels)
-        first = edges
-        for start, count, size in tiles.parts() if complete else ():
-            with b.when(within(unit, first, first + count)):
-                row = b.let(complete.start + start + (unit - first) * size)
-                rows.complete_rows(batch, row, size, channels)
-            first += count
+        with b.when(within(unit, 0, singles)):
+            rows.any_row(batch, _single_row(b, unit, complete), channels)
+        with b.when(within(unit, singles, units)):
+            row = b.let(complete.start + (unit - singles) * tile_rows)
+            rows.complete_rows(batch, row, tile_rows, channels)
 
 
-def _edge_row(b: KernelBuilder, unit: Expr, complete: range) -> Expr:
-    """Number the rows at the edges: those above the complete rows, then those below."""
+def _single_row(b: KernelBuilder, unit: Expr, complete: range) -> Expr:
+    """Number the rows that are in no tile: those above the complete rows, then those below."""
     if not complete:
         return unit
     below = unit + len(complete)

@@ -72,7 +72,7 @@ class DepthwiseRows:
                 tap = b.let(first + index)
                 image_row = row * p.stride_h + tap * p.dilation_h - p.pad_top
                 start = self._start(batch, image_row, column, at)
-                self._window_row(tile, columns, start, {0: tap}, at)
+                self._window_row(tile, columns, column, start, {0: tap}, at)
 
         self._tiles(batch, row, 1, channels, add)
 
@@ -87,7 +87,7 @@ class DepthwiseRows:
                     image_row = row * p.stride_h - p.pad_top + step
                     start = self._start(batch, image_row, column, at)
                     taps = {i: b.let(tap + turn) for i, tap in segment.taps.items()}
-                    self._window_row(tile, columns, start, taps, at)
+                    self._window_row(tile, columns, column, start, taps, at)
 
         self._tiles(batch, row, rows, channels, add)
 
@@ -116,7 +116,7 @@ class DepthwiseRows:
         add: Callable[[RegisterTile, OutputTiles, Expr, ChannelVector], None],
     ) -> None:
         b, p = self.b, self.p
-        for columns in tile_outputs(p.columns, self.most_columns):
+        for columns in self._column_tiles():
             with b.serial(columns.count) as index:
                 column = b.let(columns.start + index * columns.size)
                 corner = b.let((batch * p.out_h + row) * p.out_w + column)
@@ -136,6 +136,11 @@ class DepthwiseRows:
 
                 channels(write)
 
+    def _column_tiles(self) -> tuple[OutputTiles, ...]:
+        if self.p.kernel_w > MOST_UNROLLED_COLUMNS:
+            return (OutputTiles(0, self.p.out_w, 1, complete=False),)
+        return tile_outputs(self.p.columns, self.most_columns)
+
     def _start(self, batch: Expr, image_row: Expr, column: Expr, at: ChannelVector) -> Expr:
         """Return where the first tap of the tile's first output is."""
         p, step = self.p, self.lines.pixel_step
@@ -146,13 +151,14 @@ class DepthwiseRows:
         self,
         tile: RegisterTile,
         columns: OutputTiles,
+        column: Expr,
         start: Expr,
         users: Mapping[int, Expr],
         at: ChannelVector,
     ) -> None:
         """Add one row of the window: ``users`` maps a tile row to the window row it sees there."""
         if self.p.kernel_w > MOST_UNROLLED_COLUMNS:
-            self._wide_window_row(tile, columns, start, users[0], at)
+            self._wide_window_row(tile, column, start, users[0], at)
             return
         b, p = self.b, self.p
         seen: dict[int, list[tuple[int, int]]] = defaultdict(list)
@@ -170,18 +176,13 @@ class DepthwiseRows:
                     tile.add_product(i * columns.size + j, 0, value, weights[i, tap])
 
     def _wide_window_row(
-        self,
-        tile: RegisterTile,
-        columns: OutputTiles,
-        start: Expr,
-        window_row: Expr,
-        at: ChannelVector,
+        self, tile: RegisterTile, column: Expr, start: Expr, window_row: Expr, at: ChannelVector
     ) -> None:
-        """Add one row of a window to a tile of one output, as a loop."""
+        """Add one row of a window to a tile of one output, as a loop over the taps on the image."""
         b, p = self.b, self.p
-        taps = [tap for tap in range(p.kernel_w) if p.columns.inside(columns.start, tap)]
-        with b.serial(len(taps), carry=tile) as index:
-            tap = b.let(index + taps[0])
+        first, count = p.columns.taps(b, column)
+        with b.serial(count, carry=tile) as index:
+            tap = b.let(first + index)
             value = self._value(start, tap * p.dilation_w, at)
             tile.add_product(0, 0, value, self._weight(window_row, tap, at))
 

@@ -79,7 +79,8 @@ def generate(problem: Conv2d, isa: Isa, name: str, parallel: int = 1) -> Any:
     with loop(-(-plan.tiles // plan.block)) as block:
         data = b.workspace("data", plan.positions * plan.block * p.in_c)
         sums = b.workspace("sums", plan.positions * plan.block * p.out_c)
-        tiles = TileWriter(b, p, plan.outputs, isa.lanes(), plan.block)
+        patch = b.workspace("patch", plan.positions * isa.lanes())
+        tiles = TileWriter(b, p, plan.outputs, isa.lanes(), plan.block, patch)
         with b.serial(plan.block) as index:
             number = b.let(minimum(block * plan.block + index, plan.tiles - 1))
             tiles.read(number, index, source, data)
