@@ -12,14 +12,25 @@ _CHUNK = 16  # bytes, 4 lanes of 4 taps
 
 
 class SumTile(RegisterTile):
-    """A register tile of int32."""
+    """A register tile of integers."""
+
+    def __init__(
+        self,
+        builder: KernelBuilder,
+        rows: int,
+        widths: tuple[int, ...],
+        dtype: str = "int32",
+    ) -> None:
+        """Declare ``rows`` x ``len(widths)`` vectors; ``widths`` are lanes."""
+        super().__init__(builder, rows, widths)
+        self.dtype = dtype
 
     def save(self) -> None:
         """Move all vectors to memory, where they stay until one is asked for."""
         for place, value in self._values.items():
             lanes = self.widths[place[1]]
             if place not in self._memory:
-                self._memory[place] = self._builder.workspace("sum", lanes, "int32")
+                self._memory[place] = self._builder.workspace("sum", lanes, self.dtype)
             self._builder.store(self._memory[place], 0, value, lanes)
         self._values = {}
 
