@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test lint format lock clean
+.PHONY: demo test lint format docs lock clean
 
 demo: $(READY)
 	@$(BIN)/assay demo --results-path demo-results
@@ -19,6 +19,10 @@ lint: $(READY)
 format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# Rewrites the generated parts of docs/.
+docs: $(READY)
+	$(BIN)/python tools/update_docs.py
 
 # Rewrites the lock file from pyproject.toml, for every supported Python at once.
 lock: $(READY)
