@@ -35,8 +35,8 @@ def check(problem, text, parallel=1):
 
 
 @pytest.mark.parametrize("text", TARGETS)
-@pytest.mark.parametrize("leading", [(1,), (7,), (2, 3), (1, 1, 1)])
-@pytest.mark.parametrize(("inputs", "outputs"), [(1, 1), (3, 5), (13, 2), (37, 17), (130, 100)])
+@pytest.mark.parametrize("leading", [(1,), (2, 3)])
+@pytest.mark.parametrize(("inputs", "outputs"), [(1, 1), (13, 2), (37, 17), (130, 100)])
 def test_any_rows_inputs_and_outputs(text, leading, inputs, outputs):
     check(Dense(leading, inputs, outputs, BIAS), text)
 

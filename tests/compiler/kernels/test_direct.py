@@ -50,7 +50,7 @@ def check(problem, text, parallel=1):
 
 
 @pytest.mark.parametrize("text", TARGETS)
-@pytest.mark.parametrize(("in_c", "out_c"), [(1, 1), (3, 5), (4, 17), (5, 37), (17, 3), (2, 64)])
+@pytest.mark.parametrize(("in_c", "out_c"), [(1, 1), (3, 5), (5, 37), (17, 3)])
 def test_any_number_of_channels(text, in_c, out_c):
     check(conv_problem((7, 8), in_c, out_c, (3, 3)), text)
 

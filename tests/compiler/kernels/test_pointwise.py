@@ -28,7 +28,7 @@ def check(problem, text, parallel=1):
 
 
 @pytest.mark.parametrize("text", TARGETS)
-@pytest.mark.parametrize("out_c", [1, 2, 3, 5, 17, 24, 37, 64, 100])
+@pytest.mark.parametrize("out_c", [1, 3, 17, 24, 37, 100])
 def test_any_number_of_output_channels(text, out_c):
     check(pointwise_problem(1, 5, 5, 6, out_c), text)
 

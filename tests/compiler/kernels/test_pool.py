@@ -69,15 +69,15 @@ def check(problem, text, parallel=1):
 
 @pytest.mark.parametrize("text", TARGETS)
 @pytest.mark.parametrize("kind", ["max", "average"])
-@pytest.mark.parametrize("channels", [1, 3, 17, 64, 300])
+@pytest.mark.parametrize("channels", [1, 17, 300])
 def test_any_number_of_channels(text, kind, channels):
     check(pool_problem(kind, (7, 8), channels, (3, 3), (2, 2), (1, 1)), text)
 
 
 @pytest.mark.parametrize("text", TARGETS)
 @pytest.mark.parametrize("kind", ["max", "average"])
-@pytest.mark.parametrize("channels", [1, 37, 130])
-@pytest.mark.parametrize("image", [(1, 1), (7, 7), (5, 9)])
+@pytest.mark.parametrize("channels", [1, 130])
+@pytest.mark.parametrize("image", [(1, 1), (5, 9)])
 def test_the_whole_image(text, kind, channels, image):
     check(pool_problem(kind, image, channels, image, batch=2), text)
 

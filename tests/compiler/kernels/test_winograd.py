@@ -56,14 +56,14 @@ def output_tile(request, monkeypatch):
 
 @pytest.mark.usefixtures("output_tile")
 @pytest.mark.parametrize("text", TARGETS)
-@pytest.mark.parametrize(("in_c", "out_c"), [(1, 1), (3, 5), (17, 37)])
+@pytest.mark.parametrize(("in_c", "out_c"), [(1, 5), (17, 37)])
 def test_any_number_of_channels(text, in_c, out_c):
     check(conv_problem((7, 6), in_c, out_c), text)
 
 
 @pytest.mark.usefixtures("output_tile")
 @pytest.mark.parametrize("text", TARGETS)
-@pytest.mark.parametrize("image", [(1, 1), (1, 9), (8, 8), (13, 5)])
+@pytest.mark.parametrize("image", [(1, 9), (13, 5)])
 def test_images_that_tiles_do_not_divide(text, image):
     check(conv_problem(image, 4, 8, batch=2), text)
 

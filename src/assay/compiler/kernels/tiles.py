@@ -19,7 +19,7 @@ from assay.compiler.kernels.splits import column_vectors, split_evenly
 from assay.compiler.target import Isa
 
 PIPES = 2  # multiply-adds, and loads, started per cycle
-LATENCY = 5  # cycles until a sum can be added to again: 4, and tiles of just 4 are measurably slow
+LATENCY = 5  # cycles until a sum can be added to again: 4, and tiles of just 8 sums are slower
 ISSUE = 6  # instructions started per cycle
 L2_BYTES_PER_CYCLE = 32
 L3_BYTES_PER_CYCLE = 20
