@@ -50,14 +50,15 @@ def tensors(problem, seed=0):
     return x, weights, bias, (rng.uniform(20, 150, channels) / spread).astype(np.float32)
 
 
-def check(module, problem, text, parallel=1, seed=0):
+def check(module, problem, text, parallel=1, seed=0, machine=None):
     """Compile and run a linear problem; all bytes have to be as the arithmetic says."""
     assert module.applicable(problem)
+    machine = machine or isa(text)
     x, weights, bias, multipliers = tensors(problem, seed)
     shape = problem.geometry.output_shape
     addends = [stored(np.random.default_rng(seed + 1), *shape)] if problem.addition else []
-    packed = module.pack(problem, isa(text), weights, bias, multipliers)
-    function = module.generate(problem, isa(text), "kernel", parallel)
+    packed = module.pack(problem, machine, weights, bias, multipliers)
+    function = module.generate(problem, machine, "kernel", parallel)
     actual = run(function, text, [x, *packed, *addends], shape)
     sums = sums_of(problem, x, weights, bias)
     expected = reference.output(problem, sums, multipliers, *addends)

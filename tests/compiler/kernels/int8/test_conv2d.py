@@ -1,9 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assay.compiler.kernels.int8 import conv2d
+from assay.compiler.kernels.int8 import conv2d, depthwise
 from assay.compiler.kernels.int8.problem import (
     QuantizedConv2d,
     folded_bias,
@@ -11,6 +13,7 @@ from assay.compiler.kernels.int8.problem import (
 )
 from assay.compiler.kernels.int8.stored import StoredRange
 from assay.compiler.kernels.problem import Conv2d
+from assay.compiler.target import Isa
 from tests.compiler.kernels.int8 import reference
 from tests.compiler.kernels.int8.cases import ADDITION, check, conv
 from tests.compiler.kernels.int8.harness import (
@@ -83,6 +86,21 @@ def test_threads_share_rows_lines_or_panels(case, parallel):
 def test_small_convolutions_stay_on_one_thread():
     function = conv2d.generate(conv(5, 5, 16, 16, 3), isa("native"), "kernel", 8)
     assert "T.parallel" not in function.script()
+
+
+@pytest.mark.parametrize("module", [conv2d, depthwise])
+def test_architectures_without_code_of_their_own_take_plain_vectors(module):
+    other = Isa("other", "other", 128, 16, False, "none")
+    problem = conv(7, 7, 24, 24, 3, 2, groups=24 if module is depthwise else 2, **ADDED)
+    check(module, problem, "native", machine=other)
+
+
+@pytest.mark.skipif(isa("native").dot != "vnni512", reason="needs AVX512-VNNI")
+@pytest.mark.parametrize("module", [conv2d, depthwise])
+def test_kernels_may_use_narrower_vectors_than_the_cpu_has(module):
+    narrow = replace(isa("native"), vector_bits=256, dot="vnni256")
+    problem = conv(7, 7, 40, 40, 3, groups=40 if module is depthwise else 1)
+    check(module, problem, "native", machine=narrow)
 
 
 @pytest.mark.parametrize("text", TARGETS)
