@@ -10,9 +10,9 @@ from assay.compiler.kernels.builder import Buffer, KernelBuilder
 class IntegerKernelBuilder(KernelBuilder):
     """A builder whose workspaces are used through a second view of their memory.
 
-    TVM's CompactBufferAllocation looks for the region that a kernel uses of an allocation. It takes
-    half a minute over a depthwise kernel's thousand loads, and would cut off the few elements at
-    the end that are only there to be read on into. It does not look at views.
+    TVM's CompactBufferAllocation looks for the region that a kernel uses of an allocation, which
+    takes longer than all the rest of compilation if the kernel loads from it in a thousand places.
+    It does not look at views.
     """
 
     def workspace(self, name: str, size: int, dtype: str = "float32") -> Buffer:

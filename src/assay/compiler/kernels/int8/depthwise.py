@@ -2,8 +2,8 @@
 
 The image rows that a part of the output looks at are copied to a workspace with a border of zero
 points; so there is one kind of register tile only, some output rows and columns of one vector of
-channels. (Masking what is beside the image instead makes LLVM merge masks and shuffles for minutes,
-and a tile for every edge makes ten times the code.)
+channels. (Masks for what is beside the image are no way out: LLVM takes very long to merge them
+with the shuffles. A tile for every edge makes ten times the code.)
 """
 
 from __future__ import annotations

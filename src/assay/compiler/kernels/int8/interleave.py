@@ -60,7 +60,7 @@ def interleave(b: KernelBuilder, dot: Dot, rows: Sequence[Expr], channels: int) 
 def _settled(value: Expr, words: int) -> Expr:
     """Return bytes as words, so that LLVM takes the shuffles behind and before it one by one.
 
-    Where a CPU has byte permutations LLVM would spend minutes on how to merge them.
+    Where a CPU has byte permutations, LLVM would take very long to think about merging them.
     """
     floats = rounded(bits_as("float32", value, words // 2), words // 2)
     return bits_as("int16", floats, words)
