@@ -169,10 +169,10 @@ class _DirectWriter:
             count = minimum(count, p.out_h - first_row)
         with b.serial(count) as index:
             row = b.let(first_row + index)
-            first, count = p.rows.taps(b, row)
-            with b.when(count > 0 if p.rows.some_see_nothing else True):
-                self._row(panel, batch, row, (first, b.let(maximum(count, 1))))
-            with b.when(count <= 0 if p.rows.some_see_nothing else False):
+            first, taps = p.rows.taps(b, row)
+            with b.when(taps > 0 if p.rows.some_see_nothing else True):
+                self._row(panel, batch, row, (first, b.let(maximum(taps, 1))))
+            with b.when(taps <= 0 if p.rows.some_see_nothing else False):
                 self._row(panel, batch, row, (0, 0))
 
     def _row(self, panel: _Panel, batch: Expr, row: Expr, taps: tuple[Expr, Expr]) -> None:

@@ -65,10 +65,6 @@ class Epilogue:
         """Whether the epilogue has to know which batch item a value belongs to."""
         return any(step.operand == "batch_channel" for step in self.steps)
 
-    def then(self, *steps: Step) -> Epilogue:
-        """Return this epilogue with more steps at its end."""
-        return Epilogue(self.steps + steps)
-
 
 def bias() -> Step:
     """Add a vector over output channels."""

@@ -96,9 +96,10 @@ def generate(problem: ExpandDepthwise, isa: Isa, name: str, parallel: int = 1) -
     epilogue = EpilogueWriter(b, second.epilogue, second.output_shape)
     output = b.parameter("output", second.output_shape)
     moved = 4 * (prod(first.input_shape) + prod(second.output_shape))
-    bands = min(task_count(isa, parallel, problem.flops, moved), second.out_h)
+    tasks = task_count(isa, parallel, problem.flops, moved)
+    bands = min(tasks, second.out_h)
 
-    loop = b.parallel if bands * second.batch > 1 and bands > 1 else b.serial
+    loop = b.parallel if tasks > 1 else b.serial
     with loop(second.batch * bands) as index:
         batch, band = b.let(index // bands), b.let(index % bands)
         rows = -(-second.out_h // bands)
@@ -136,10 +137,9 @@ def _band(
         whole = sum(vector == (q * width, width) for q, vector in enumerate(run.vectors))
         with b.serial(whole) as q:
             write(ChannelVector(b.let(column + q * width), b.let(q * width), width))
-        for (offset, lanes), place in list(zip(run.vectors, run.packed_starts(), strict=True))[
-            whole:
-        ]:
-            write(ChannelVector(column + offset, place, lanes))
+        for index in range(whole, len(run.vectors)):
+            offset, lanes = run.vectors[index]
+            write(ChannelVector(column + offset, run.packed_starts()[index], lanes))
 
     with b.serial(stop - start) as index:
         row = b.let(start + index)

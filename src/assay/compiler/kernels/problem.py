@@ -43,7 +43,7 @@ class Conv2d:
 
     def __post_init__(self) -> None:
         if self.in_c % self.groups or self.out_c % self.groups:
-            raise ValueError(f"{self.groups} groups divide neither or one of the channels: {self}")
+            raise ValueError(f"in_c and out_c must be multiples of {self.groups} groups: {self}")
 
     @property
     def input_shape(self) -> tuple[int, int, int, int]:
