@@ -36,6 +36,9 @@ def test_library_manifest_log_and_json(assay, files):
         "convert_ops": ["conv2d", "qnn.conv2d"],
         "precision": "float",
         "pipeline": "assay",
+        "batch": 1,
+        "inputs": None,
+        "outputs": None,
     }
     assert manifest["library_bytes"] == (files / "made/here/toy.so").stat().st_size
     assert json.loads((files / "made.json").read_text()) == manifest
