@@ -191,3 +191,13 @@ def test_below_level_3_nothing_is_bound(tmp_path):
     path.write_bytes(graph.build())
     log = assay.compile(path, layout="nhwc", opt_level=2).log
     assert not any("BindKernels" in line for line in log)
+
+
+def test_a_reshape_of_a_result_costs_no_kernel(tmp_path):
+    graph, x = start()
+    y, _ = conv(graph, x, (1, 9, 7, 5, 6), activation="RELU")
+    new_shape = graph.constant("shape", np.array([1, -1], np.int32))
+    y = graph.op("RESHAPE", [y, new_shape], (1, 9 * 7 * 6))
+    w, b = graph.constant("w", weights(4, 9 * 7 * 6)), graph.constant("b", weights(4))
+    graph.output(graph.op("FULLY_CONNECTED", [y, w, b], (1, 4)))
+    assert check(graph, tmp_path) == "2 call_tir"

@@ -120,9 +120,8 @@ class KernelBuilder:
     def function(self, name: str) -> Any:
         """Return the PrimFunc; the builder is spent after that."""
         # Relax's RewriteDataflowReshape takes the outermost statement for a block without asking.
-        root = SBlock([], [], [], "root", _sequence(self._blocks.pop()))
-        function = tirx.PrimFunc(self._parameters, SBlockRealize([], True, root))
-        return function.with_attrs({"global_symbol": name, "tirx.noalias": True, "s_tir": True})
+        attrs = {"global_symbol": name, "tirx.noalias": True, "s_tir": True}
+        return _function(self._parameters, self._blocks.pop()).with_attrs(attrs)
 
     @contextlib.contextmanager
     def _loop(self, extent: Expr, kind: ForKind) -> Iterator[Expr]:
@@ -143,6 +142,30 @@ class KernelBuilder:
     def _fresh(self, prefix: str) -> str:
         self._names += 1
         return f"{prefix}{self._names}"
+
+
+def with_parameter_shapes(function: Any, shapes: Sequence[Sequence[int]]) -> Any:
+    """Return a kernel whose parameters have other shapes of as many elements, in the same order.
+
+    Kernels only see flat views, so a reshape before or after one costs nothing this way.
+    """
+    old = list(function.params)
+    if [tuple(map(int, parameter.shape)) for parameter in old] == [tuple(s) for s in shapes]:
+        return function
+    new, views = [], []
+    for parameter, shape in zip(old, shapes, strict=True):
+        buffer = tirx.decl_buffer(
+            tuple(shape), parameter.dtype, parameter.name, data_alignment=_ALIGNMENT
+        )
+        new.append(buffer)
+        views.append(tirx.DeclBuffer(parameter, data=buffer.data))
+    body = function.body.block.body
+    return _function(new, [*views, body]).with_attrs(function.attrs)
+
+
+def _function(parameters: list[Any], statements: list[Any]) -> Any:
+    root = SBlock([], [], [], "root", _sequence(statements))
+    return tirx.PrimFunc(parameters, SBlockRealize([], True, root))
 
 
 class RegisterTile:

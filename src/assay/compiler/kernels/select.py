@@ -2,45 +2,47 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Protocol
 
 from assay.compiler.kernels import dense, depthwise, direct, pointwise, winograd
 from assay.compiler.kernels.problem import Conv2d, Dense
 from assay.compiler.target import Isa
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-Problem = Conv2d | Dense
-
 
 class Generator(Protocol):
-    """What the modules of generators have in common."""
+    """What the modules of generators have in common.
+
+    Those of problems with weights also have ``pack(problem, isa, weights)``, which returns the
+    weights in the order in which the kernel reads them.
+    """
 
     __name__: str
 
     def applicable(self, problem: Any) -> bool:
         """Tell whether the generator can solve the problem."""
 
-    def pack(self, problem: Any, isa: Isa, weights: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the weights in the order in which the kernel reads them."""
-
     def generate(self, problem: Any, isa: Isa, name: str, parallel: int = 1) -> Any:
         """Return the kernel."""
 
 
-_CONVOLUTIONS: tuple[Generator, ...] = (pointwise, depthwise, direct)
+GENERATORS: Mapping[type, tuple[Generator, ...]] = MappingProxyType(
+    {
+        Conv2d: (pointwise, depthwise, direct),
+        Dense: (dense,),
+    }
+)
+"""Generators by type of problem, the best first."""
 
 
-def generator_for(problem: Problem, isa: Isa, aggressive: bool = False) -> Generator | None:
+def generator_for(problem: Any, isa: Isa, aggressive: bool = False) -> Generator | None:
     """Return the best generator that can solve the problem, None if there is none.
 
     ``aggressive`` allows algorithms that change the last bits of the result.
     """
-    if isinstance(problem, Dense):
-        return dense
-    if aggressive and winograd.applicable(problem) and winograd.worthwhile(problem, isa):
+    may_winograd = aggressive and isinstance(problem, Conv2d) and winograd.applicable(problem)
+    if may_winograd and winograd.worthwhile(problem, isa):
         return winograd
-    choices: tuple[Generator, ...] = _CONVOLUTIONS
+    choices = GENERATORS.get(type(problem), ())
     return next((choice for choice in choices if choice.applicable(problem)), None)

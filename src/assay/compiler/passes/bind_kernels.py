@@ -6,26 +6,22 @@ equal problems are generated once. What no generator solves is left to the passe
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
 import tvm
 from tvm import relax
 from tvm.relax.expr_functor import PyExprMutator, mutator
 
 from assay.compiler import tvm_api
 from assay.compiler.kernels import depthwise, expand_depthwise, pointwise
+from assay.compiler.kernels.builder import with_parameter_shapes
 from assay.compiler.kernels.expand_depthwise import ExpandDepthwise
-from assay.compiler.kernels.problem import Conv2d, Dense
-from assay.compiler.kernels.select import Problem, generator_for
-from assay.compiler.passes.chains import Chain, Graph, chain_after
-from assay.compiler.passes.convolutions import read_convolution
+from assay.compiler.kernels.problem import Conv2d
+from assay.compiler.kernels.select import generator_for
+from assay.compiler.passes.chains import Graph, chain_after
+from assay.compiler.passes.readers import READERS, Operator, Reader
 from assay.compiler.target import Isa
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 # Kernels are written for this many threads; fewer at run time share the same tasks.
 _PLANNED_TASKS = 4
@@ -33,22 +29,25 @@ _PLANNED_TASKS = 4
 
 @dataclass(frozen=True)
 class _Layer:
-    """One operator that a generator solves, with the chain of steps that join it."""
+    """An operator with the chain that joins it, and the generator that solves the whole.
 
-    problem: Problem
+    ``variables`` are all that the kernel replaces, ``operands`` the epilogue's tensors.
+    """
+
+    operator: Operator
+    problem: Any
     generator: Any
-    source: Any
-    weights: NDArray[np.float32]
-    chain: Chain
+    variables: tuple[Any, ...]
+    operands: tuple[Any, ...] = ()
 
     @property
-    def operands(self) -> list[Any]:
-        """The epilogue's tensors, in the shapes that the kernel declares."""
-        return list(_flat(self.chain, self.problem))
+    def result(self) -> Any:
+        """The variable that the kernel defines."""
+        return self.variables[-1]
 
 
 def bind_kernels(isa: Isa, aggressive: bool) -> Any:
-    """Return the module pass for float32 convolutions (NHWC) and dense layers.
+    """Return the module pass for the operators of ``READERS``, float32, activations NHWC.
 
     ``aggressive`` also takes kernels that change the last bits (Winograd) or span two layers.
     """
@@ -74,18 +73,12 @@ class _Binder(PyExprMutator):
 
     def run(self) -> Any:
         """Return the module with kernels bound wherever a generator solves the problem."""
-        taken: set[Any] = set()
-        for var, _ in self._graph.bindings:
-            layer = None if var in taken else self._layer(var, taken)
-            if layer is None:
-                continue
-            pair = self._with_depthwise(layer, taken) if self._aggressive else None
-            variables = layer.chain.variables
-            if pair is not None:
-                variables += pair[1].chain.variables
-            call = self._call(layer) if pair is None else self._fused_call(layer, *pair)
-            self._calls[self._graph.value[variables[-1]]] = call
-            taken.update(variables)
+        graph = self._graph
+        for readers in READERS:
+            for var, _ in graph.bindings:
+                layer = self._layer(var, readers.get(graph.calls(var)))
+                if layer is not None:
+                    self._bind(layer)
         main = self.builder_.get().get_global_var("main")
         self.builder_.update_func(main, self.visit_expr(self.builder_.get()[main]))
         return relax.transform.DeadCodeElimination(["main"])(self.builder_.get())
@@ -94,24 +87,49 @@ class _Binder(PyExprMutator):
         """Visit the arguments of the kernel's call instead of the operator's own."""
         return self.visit_expr_post_order(self._calls.get(call, call))
 
-    def _layer(self, var: Any, taken: set[Any]) -> _Layer | None:
-        read = _read_layer(self._graph.value[var], self._graph.calls(var))
-        if read is None:
+    def _layer(self, var: Any, reader: Reader | None) -> _Layer | None:
+        graph = self._graph
+        operator = reader(graph, var) if reader and var not in graph.taken else None
+        if operator is None or graph.taken.intersection(operator.variables):
             return None
-        problem, source, weights = read
-        chain = chain_after(self._graph, var, taken)
-        problem = replace(problem, epilogue=chain.epilogue)
+        problem, variables = operator.problem, operator.variables
+        operands: tuple[Any, ...] = ()
+        if hasattr(problem, "epilogue"):
+            chain = chain_after(graph, variables[-1])
+            problem = replace(problem, epilogue=chain.epilogue)
+            variables, operands = (*variables, *chain.variables[1:]), chain.operands
         generator = generator_for(problem, self._isa, self._aggressive)
-        return None if generator is None else _Layer(problem, generator, source, weights, chain)
-
-    def _with_depthwise(
-        self, layer: _Layer, taken: set[Any]
-    ) -> tuple[ExpandDepthwise, _Layer] | None:
-        """Return the depthwise layer that alone reads this one's result, if better run as one."""
-        user = self._graph.only_user(layer.chain.variables[-1])
-        if layer.generator is not pointwise or user is None or user in taken:
+        if generator is None:
             return None
-        below = self._layer(user, taken)
+        return _Layer(operator, problem, generator, self._with_reshapes(variables), operands)
+
+    def _with_reshapes(self, variables: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Add the reshapes that alone use the result: the kernel's output gets their shape."""
+        graph = self._graph
+        user = graph.only_user(variables[-1])
+        while graph.calls(user) == "reshape" and user not in graph.taken:
+            variables = (*variables, user)
+            user = graph.only_user(user)
+        return variables
+
+    def _bind(self, layer: _Layer) -> None:
+        pair = self._with_depthwise(layer) if self._aggressive else None
+        layers = (layer,) if pair is None else (layer, pair[1])
+        call = self._call(layer) if pair is None else self._fused_call(layer, *pair)
+        graph = self._graph
+        self._calls[graph.value[layers[-1].result]] = call
+        for each in layers:
+            graph.taken.update(each.variables)
+            alone = (v for v in each.operator.absorbed if graph.only_user(v) is not None)
+            graph.taken.update(alone)
+
+    def _with_depthwise(self, layer: _Layer) -> tuple[ExpandDepthwise, _Layer] | None:
+        """Return the depthwise layer that alone reads this one's result, if better run as one."""
+        graph = self._graph
+        user = graph.only_user(layer.result)
+        if layer.generator is not pointwise or graph.calls(user) != "nn.conv2d":
+            return None
+        below = self._layer(user, READERS[0]["nn.conv2d"])
         if below is None or below.generator is not depthwise:
             return None
         assert isinstance(layer.problem, Conv2d)
@@ -121,57 +139,34 @@ class _Binder(PyExprMutator):
         return (both, below) if fits else None
 
     def _call(self, layer: _Layer) -> Any:
-        packed = layer.generator.pack(layer.problem, self._isa, layer.weights)
-        arguments = [layer.source, relax.const(packed), *layer.operands]
-        kernel = self._kernel(layer.problem, layer.generator)
-        return relax.call_tir(kernel, arguments, layer.chain.variables[-1].ty)
+        operator, weights = layer.operator, layer.operator.weights
+        arguments = list(operator.inputs)
+        if weights is not None:
+            packed = layer.generator.pack(layer.problem, self._isa, weights)
+            arguments.append(relax.const(packed))
+        arguments += [*operator.extras, *layer.operands]
+        return self._kernel_call(layer.problem, layer.generator, arguments, layer.result)
 
     def _fused_call(self, layer: _Layer, both: ExpandDepthwise, below: _Layer) -> Any:
+        expand, taps = layer.operator.weights, below.operator.weights
+        assert expand is not None
+        assert taps is not None
         arguments = [
-            layer.source,
-            relax.const(expand_depthwise.pack(both, self._isa, layer.weights)),
+            *layer.operator.inputs,
+            relax.const(expand_depthwise.pack(both, self._isa, expand)),
             *layer.operands,
-            relax.const(depthwise.pack(both.depthwise, self._isa, below.weights)),
+            relax.const(depthwise.pack(both.depthwise, self._isa, taps)),
             *below.operands,
         ]
-        kernel = self._kernel(both, expand_depthwise)
-        return relax.call_tir(kernel, arguments, below.chain.variables[-1].ty)
+        return self._kernel_call(both, expand_depthwise, arguments, below.result)
 
-    def _kernel(self, problem: Any, generator: Any) -> Any:
-        if problem not in self._kernels:
+    def _kernel_call(self, problem: Any, generator: Any, arguments: list[Any], result: Any) -> Any:
+        shapes = tuple(tvm_api.static_shape(each) for each in (*arguments, result))
+        key = (problem, shapes)
+        if key not in self._kernels:
             kind = generator.__name__.rpartition(".")[2]
             name = f"{kind}_{len(self._kernels)}"
             function = generator.generate(problem, self._isa, name, _PLANNED_TASKS)
-            self._kernels[problem] = self.builder_.add_func(function, name)
-        return self._kernels[problem]
-
-
-def _flat(chain: Chain, problem: Problem) -> Iterator[Any]:
-    """Give the operands the shapes that the kernel declares; they hold the same elements."""
-    shapes = problem.epilogue.operand_shapes(problem.output_shape)
-    for operand, shape in zip(chain.operands, shapes, strict=True):
-        value = tvm_api.constant_value(operand)
-        if value is not None:
-            yield relax.const(np.ascontiguousarray(value.reshape(shape)))
-        else:
-            yield operand
-
-
-def _read_layer(call: Any, name: str) -> tuple[Problem, Any, NDArray[np.float32]] | None:
-    """Return problem, input and weights (HWIO, or [in, out]) of an operator that has them."""
-    if name not in ("nn.conv2d", "matmul"):
-        return None
-    weights = tvm_api.constant_value(call.args[1])
-    if weights is None or weights.dtype != np.float32:
-        return None
-    if name == "matmul":
-        shape = tvm_api.static_shape(call.args[0])
-        if weights.ndim != 2 or str(call.args[0].ty.dtype) != "float32":
-            return None
-        return Dense(shape[:-1], *weights.shape), call.args[0], weights
-    problem = read_convolution(call)
-    if problem is None:
-        return None
-    if str(call.attrs.kernel_layout) == "HWOI":
-        weights = weights.reshape(problem.weights_shape)
-    return problem, call.args[0], weights
+            function = with_parameter_shapes(function, shapes)
+            self._kernels[key] = self.builder_.add_func(function, name)
+        return relax.call_tir(self._kernels[key], arguments, result.ty)

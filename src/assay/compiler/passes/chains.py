@@ -6,7 +6,7 @@ value as long as that is a step which the kernel's epilogue can take.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,7 +39,10 @@ class Chain:
 
 
 class Graph:
-    """Who makes and who uses each variable of a function with one dataflow block."""
+    """Who makes and who uses each variable of a function with one dataflow block.
+
+    ``taken`` are the variables that some kernel replaces already.
+    """
 
     def __init__(self, function: Any) -> None:
         self.bindings: list[tuple[Any, Any]] = [
@@ -49,6 +52,7 @@ class Graph:
         ]
         self.order = {var: index for index, (var, _) in enumerate(self.bindings)}
         self.value = dict(self.bindings)
+        self.taken: set[Any] = set()
         self.users: dict[Any, list[Any]] = {}
         for var, value in self.bindings:
             for argument in _arguments(value):
@@ -78,14 +82,14 @@ def _arguments(value: Any) -> Iterator[Any]:
         yield value
 
 
-def chain_after(graph: Graph, anchor: Any, taken: Container[Any] = ()) -> Chain:
+def chain_after(graph: Graph, anchor: Any) -> Chain:
     """Return the longest chain of epilogue steps after the anchor, up to what is taken already."""
     steps: list[Step] = []
     operands: list[Any] = []
     variables = [anchor]
     while True:
         found = _next(graph, variables[-1])
-        if found is None or any(var in taken for var in found[2]):
+        if found is None or graph.taken.intersection(found[2]):
             return Chain(Epilogue(tuple(steps)), tuple(operands), tuple(variables))
         step, operand, covered = found
         steps.append(step)
