@@ -1,6 +1,7 @@
 """Compiles a kernel, runs it between guard zones, and compares with a reference."""
 
 import re
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -88,14 +89,20 @@ def check_conv2d(algorithm, problem, text, parallel=1, scale=1.0):
     rng = np.random.default_rng(0)
     x, weights = random(rng, *problem.input_shape), random(rng, *problem.weights_shape)
     gates = [random(rng, *problem.gate_shape)] if problem.input_gate else []
-    shapes = problem.epilogue.operand_shapes(problem.output_shape)
+    shapes = problem.epilogue.operand_shapes(problem.output_shape, problem.channel_axis)
     operands = [random(rng, *shape) for shape in shapes]
     function = algorithm.generate(problem, isa(text), "kernel", parallel)
     packed = algorithm.pack(problem, isa(text), weights)
     actual = run(function, text, [x, packed, *gates, *operands], problem.output_shape)
-    sums = reference.conv2d(problem, x, weights, *gates)
+
+    def channels_last(array):
+        return np.moveaxis(array, problem.channel_axis, -1) if array.ndim == 4 else array
+
+    last = replace(problem, layout="NHWC")
+    sums = reference.conv2d(last, channels_last(x), weights, *map(channels_last, gates))
+    operands = [channels_last(operand) for operand in operands]
     expected = reference.epilogue(problem.epilogue.steps, sums, operands)
-    assert_close(actual, expected, int(np.prod(weights.shape[:3])), scale)
+    assert_close(channels_last(actual), expected, int(np.prod(weights.shape[:3])), scale)
 
 
 try:

@@ -262,6 +262,13 @@ def within(value: Expr, low: int, high: int) -> Expr:
     return tirx.all(value >= low, value < high)
 
 
+def beside(value: Expr, size: int) -> Expr:
+    """Tell whether ``value`` is not in ``0 <= value < size``, at once if it is a Python int."""
+    if isinstance(value, int):
+        return not 0 <= value < size
+    return tirx.any(value < 0, value >= size)
+
+
 def _index(value: Expr) -> Expr:
     return tirx.IntImm("int32", value) if isinstance(value, int) else value
 

@@ -21,8 +21,8 @@ class Step:
 
     ``op`` names an entry of :data:`activations.UNARY` (then ``constants`` are its parameters) or of
     :data:`activations.BINARY`. The right-hand side of a binary step is ``operand``: a vector over
-    channels [C], one per batch item [B, 1, ..., C], a tensor of the output's shape, or the only
-    entry of ``constants`` if ``operand`` is None.
+    channels [C], one per batch item (of size 1 along all other axes), a tensor of the output's
+    shape, or the only entry of ``constants`` if ``operand`` is None.
     """
 
     op: str
@@ -46,11 +46,15 @@ class Epilogue:
 
     steps: tuple[Step, ...] = ()
 
-    def operand_shapes(self, output: Sequence[int]) -> tuple[tuple[int, ...], ...]:
-        """Return the shapes of the tensor operands for a given output shape, channels last."""
+    def operand_shapes(
+        self, output: Sequence[int], channel_axis: int = -1
+    ) -> tuple[tuple[int, ...], ...]:
+        """Return the shapes of the tensor operands for a given output shape."""
+        axis = channel_axis % len(output)
+        kept = (0, axis)
         shapes = {
-            "channel": (output[-1],),
-            "batch_channel": (output[0], *[1] * (len(output) - 2), output[-1]),
+            "channel": (output[axis],),
+            "batch_channel": tuple(n if i in kept else 1 for i, n in enumerate(output)),
             "tensor": tuple(output),
         }
         return tuple(shapes[step.operand] for step in self.steps if step.operand)

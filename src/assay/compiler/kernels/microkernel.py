@@ -22,14 +22,31 @@ def add_outer_product(
     for each tile row that takes part, (row, offset). ``factor``, a scalar, scales the weights.
     """
     packed, offset = weights
+    starts = zip(run.packed_starts(), run.widths, strict=True)
+    vectors = [(offset + start, lanes) for start, lanes in starts]
+    add_products(b, tile, (packed, vectors), inputs, factor)
+
+
+def add_products(
+    b: KernelBuilder,
+    tile: RegisterTile,
+    vectors: tuple[Buffer, Iterable[tuple[Expr, int]]],
+    scalars: tuple[Buffer, Iterable[tuple[int, Expr]]],
+    factor: Expr | None = None,
+) -> None:
+    """Add vectors, (offset, lanes) of each column, times one scalar per row, (row, offset).
+
+    ``factor``, a scalar, scales the vectors.
+    """
+    buffer, places = vectors
     right = []
-    for start, lanes in zip(run.packed_starts(), run.widths, strict=True):
-        vector = b.load(packed, offset + start, lanes)
+    for offset, lanes in places:
+        vector = b.load(buffer, offset, lanes)
         if factor is not None:
             vector = vector * broadcast(factor, lanes)
         right.append(b.let(vector))
-    source, rows = inputs
+    source, rows = scalars
     for row, position in rows:
         left = b.let(b.load(source, position))
-        for column, lanes in enumerate(run.widths):
+        for column, lanes in enumerate(tile.widths):
             tile.add_product(row, column, broadcast(left, lanes), right[column])

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from math import prod
+from typing import Literal
 
 from assay.compiler.kernels.epilogue import Epilogue
 from assay.compiler.kernels.windows import Window
 
+Layout = Literal["NHWC", "NCHW"]
+"""The order of an image's axes: batch, height, width, channels."""
+
 
 @dataclass(frozen=True)
 class Conv2d:
-    """A 2-D convolution, float32, activations NHWC.
+    """A 2-D convolution, float32, activations in ``layout``.
 
     Output pixel (y, x) sums over taps at input row ``y * stride_h + i * dilation_h - pad_top``, and
     likewise for columns; taps outside the image are zero. Bottom and right padding follow from the
     output's size. Weights are HWIO: [kernel_h, kernel_w, in_c / groups, out_c], the output channels
     of a group side by side (a depthwise convolution has ``in_c`` groups). With ``input_gate`` the
-    input is multiplied by a factor per batch item and channel, [batch, 1, 1, in_c].
+    input is multiplied by a factor per batch item and channel (``gate_shape``).
 
     Kernel parameters, in order: input, packed weights, gate if any, epilogue operands, output.
     """
@@ -40,25 +44,31 @@ class Conv2d:
     groups: int = 1
     input_gate: bool = False
     epilogue: Epilogue = field(default=Epilogue())
+    layout: Layout = "NHWC"
 
     def __post_init__(self) -> None:
         if self.in_c % self.groups or self.out_c % self.groups:
             raise ValueError(f"in_c and out_c must be multiples of {self.groups} groups: {self}")
 
     @property
+    def channel_axis(self) -> int:
+        """The channels' axis of the activations."""
+        return self.layout.index("C")
+
+    @property
     def input_shape(self) -> tuple[int, int, int, int]:
-        """Shape of the input, NHWC."""
-        return (self.batch, self.in_h, self.in_w, self.in_c)
+        """Shape of the input."""
+        return image_shape(self.layout, self.batch, self.in_h, self.in_w, self.in_c)
 
     @property
     def output_shape(self) -> tuple[int, int, int, int]:
-        """Shape of the output, NHWC."""
-        return (self.batch, self.out_h, self.out_w, self.out_c)
+        """Shape of the output."""
+        return image_shape(self.layout, self.batch, self.out_h, self.out_w, self.out_c)
 
     @property
     def gate_shape(self) -> tuple[int, int, int, int]:
         """Shape of the input's gate."""
-        return (self.batch, 1, 1, self.in_c)
+        return image_shape(self.layout, self.batch, 1, 1, self.in_c)
 
     @property
     def weights_shape(self) -> tuple[int, int, int, int]:
@@ -122,3 +132,12 @@ class Dense:
     def flops(self) -> int:
         """Two for each multiply-add."""
         return 2 * self.rows * self.in_features * self.out_features
+
+
+def image_shape(
+    layout: Layout, batch: int, height: int, width: int, channels: int
+) -> tuple[int, int, int, int]:
+    """Return the shape of images in a layout."""
+    if layout == "NCHW":
+        return (batch, channels, height, width)
+    return (batch, height, width, channels)

@@ -1,0 +1,1 @@
+"""Kernels for activations in NCHW: vectors run over the pixels of a plane."""

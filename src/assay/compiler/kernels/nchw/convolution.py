@@ -1,0 +1,274 @@
+"""Convolution in NCHW as a matrix product of weights and pixels: any window, stride and groups.
+
+A register tile is a few output channels by a few vectors of pixels. One step of depth loads the
+vectors of one input channel, seen through one tap of the window, and multiplies each by one weight
+per output channel. Where pixels of all taps lie in the input as they are needed (1x1 and n x 1
+windows of stride 1 without padding) they are read from there; elsewhere bands of the image are
+unrolled first (``unrolled.py``). Pixels are the outer loop: the inputs of a few vectors of pixels
+meet all weights while they are in the nearest cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from assay.compiler.kernels.builder import Buffer, Expr, KernelBuilder, minimum, within
+from assay.compiler.kernels.microkernel import add_products
+from assay.compiler.kernels.nchw.epilogue_writer import PlaneEpilogueWriter
+from assay.compiler.kernels.nchw.unrolled import UnrolledBand
+from assay.compiler.kernels.panels import PanelRun, panel_count, split_columns
+from assay.compiler.kernels.problem import Conv2d
+from assay.compiler.kernels.splits import EvenSplit, split_evenly
+from assay.compiler.kernels.tiles import choose_tile
+from assay.compiler.kernels.work import Sharing, choose_sharing, task_count
+from assay.compiler.target import Isa
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+MOST_UNROLLED_TAPS = 16  # windows with more are looped over
+
+
+def applicable(problem: Conv2d) -> bool:
+    """Tell whether the kernel fits: activations have to be NCHW."""
+    return problem.layout == "NCHW"
+
+
+def pack(problem: Conv2d, isa: Isa, weights: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Pack weights HWIO by tiles of output channels, each [input channel][tap][channel], flat."""
+    import numpy as np
+
+    p, plan = problem, make_plan(problem, isa, 1)
+    matrix = weights.transpose(2, 0, 1, 3).reshape(plan.depth, p.groups, plan.channels)
+    pieces = []
+    for group in range(p.groups):
+        for start, count, size in plan.tiles.parts():
+            for first in range(start, start + count * size, size):
+                pieces.append(matrix[:, group, first : first + size].reshape(-1))
+    return np.ascontiguousarray(np.concatenate(pieces), dtype=np.float32)
+
+
+def generate(problem: Conv2d, isa: Isa, name: str, parallel: int = 1) -> Any:
+    """Return the kernel as a PrimFunc; parameters as :class:`Conv2d` says."""
+    b = KernelBuilder()
+    p, plan = problem, make_plan(problem, isa, parallel)
+    source = b.parameter("input", p.input_shape)
+    weights = b.parameter("weights", (plan.depth * p.out_c,))
+    gate = b.parameter("gate", p.gate_shape) if p.input_gate else None
+    epilogue = PlaneEpilogueWriter(b, p.epilogue, p.output_shape)
+    output = b.parameter("output", p.output_shape)
+    _Writer(b, isa, plan, source, weights, gate, epilogue, output).write()
+    return b.function(name)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A convolution cut up: bands of output lines, pixel panels of each, tiles of channels.
+
+    ``band`` is None if pixels are read where they are; the only band is the whole image then.
+    """
+
+    p: Conv2d
+    lines: int
+    runs: tuple[PanelRun, ...]
+    tiles: EvenSplit
+    sharing: Sharing
+    band: UnrolledBand | None
+
+    @property
+    def bands(self) -> int:
+        """Bands of each image; the last may overlap the one before."""
+        return -(-self.p.out_h // self.lines)
+
+    @property
+    def channels(self) -> int:
+        """Output channels of a group."""
+        return self.p.out_c // self.p.groups
+
+    @property
+    def inputs(self) -> int:
+        """Input channels of a group."""
+        return self.p.in_c // self.p.groups
+
+    @property
+    def depth(self) -> int:
+        """Products of one output."""
+        return self.inputs * self.p.kernel_h * self.p.kernel_w
+
+    @property
+    def channel_step(self) -> int:
+        """Elements from one input channel to the next where the pixels are read."""
+        return self.band.size if self.band else self.p.in_h * self.p.in_w
+
+    def tap(self, row: Expr, column: Expr) -> Expr:
+        """Return where a tap has its pixel of the band's first output."""
+        if self.band:
+            return self.band.tap(row, column)
+        return row * (self.p.dilation_h * self.p.in_w)
+
+
+def make_plan(problem: Conv2d, isa: Isa, parallel: int) -> Plan:
+    """Choose bands, tiles and what the threads share out."""
+    p = problem
+    channels, inputs = p.out_c // p.groups, p.in_c // p.groups
+    depth = inputs * p.kernel_h * p.kernel_w
+    input_bytes = 4 * p.batch * p.in_h * p.in_w * p.in_c
+    weight_bytes = 4 * depth * p.out_c
+    moved = input_bytes + weight_bytes + 4 * p.batch * p.out_h * p.out_w * p.out_c
+    tasks = task_count(isa, parallel, p.flops, moved)
+    # Packed weights depend on the tile, which therefore may not depend on the number of threads.
+    tile = choose_tile(isa, channels, p.out_h * p.out_w, depth)
+    tiles = split_evenly(channels, tile.rows)
+    if _reads_in_place(p):
+        runs = split_columns(p.out_h * p.out_w, isa.lanes(), tile.vectors)
+        parts = p.batch * p.groups * panel_count(runs)
+        sharing = choose_sharing(tasks, parts, p.groups * tiles.tiles, input_bytes, weight_bytes)
+        return Plan(p, p.out_h, runs, tiles, sharing, None)
+    lines = _lines_per_band(p, isa, tasks)
+    runs = split_columns(lines * p.out_w, isa.lanes(), tile.vectors)
+    band = UnrolledBand(p.rows, p.columns, lines)
+    return Plan(p, lines, runs, tiles, "rows" if tasks > 1 else "nothing", band)
+
+
+def _reads_in_place(p: Conv2d) -> bool:
+    """Tell whether each tap sees the outputs' pixels one after the other in the input."""
+    last = p.rows.source(p.out_h - 1, p.kernel_h - 1)
+    steps = (p.kernel_w, p.stride_h, p.stride_w, p.pad_top, p.pad_left)
+    return steps == (1, 1, 1, 0, 0) and p.out_w == p.in_w and last < p.in_h
+
+
+def _lines_per_band(p: Conv2d, isa: Isa, tasks: int) -> int:
+    """Return how many lines keep a band within half the second-level cache, in even bands."""
+    inputs = p.in_c // p.groups
+    one, two = (4 * inputs * UnrolledBand(p.rows, p.columns, n).size for n in (1, 2))
+    fitting = 1 + max(0, isa.l2_bytes // 2 - one) // (two - one)
+    share = -(-p.out_h // tasks)
+    most = max(1, min(fitting, p.out_h, share))
+    return -(-p.out_h // -(-p.out_h // most))
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One group of one image: where its pixels are read, and the first output pixel there."""
+
+    batch: Expr
+    group: Expr
+    buffer: Buffer
+    start: Expr
+    pixel: Expr
+
+
+@dataclass(frozen=True)
+class _Writer:
+    b: KernelBuilder
+    isa: Isa
+    plan: Plan
+    source: Buffer
+    weights: Buffer
+    gate: Buffer | None
+    epilogue: PlaneEpilogueWriter
+    output: Buffer
+
+    def write(self) -> None:
+        """Deal out bands, or pixel panels and channel tiles where there are no bands."""
+        b, plan = self.b, self.plan
+        if plan.band is not None:
+            loop = b.parallel if plan.sharing == "rows" else b.serial
+            with loop(plan.p.batch * plan.p.groups * plan.bands) as index:
+                part = self._unrolled(index)
+                self._all_panels(part)
+        elif plan.sharing == "rows":
+            panels = panel_count(plan.runs)
+            with b.parallel(plan.p.batch * plan.p.groups * panels) as index:
+                part, panel = self._in_place(b.let(index // panels)), b.let(index % panels)
+                for run in plan.runs:
+                    with b.when(within(panel, run.first, run.first + run.count)):
+                        self._panel(part, run, panel - run.first)
+        elif plan.sharing == "panels":
+            with b.parallel(plan.p.groups * plan.tiles.tiles) as index:
+                group, tile = b.let(index // plan.tiles.tiles), b.let(index % plan.tiles.tiles)
+                with b.serial(plan.p.batch) as batch:
+                    part = self._in_place(b.let(batch * plan.p.groups + group))
+                    for run, panel in self._panels():
+                        self._any_tile(part, run, panel, tile)
+        else:
+            with b.serial(plan.p.batch * plan.p.groups) as index:
+                self._all_panels(self._in_place(index))
+
+    def _unrolled(self, index: Expr) -> _Part:
+        b, plan, p, band = self.b, self.plan, self.plan.p, self.plan.band
+        assert band is not None
+        unit, number = b.let(index // plan.bands), index % plan.bands
+        line = b.let(minimum(number * plan.lines, p.out_h - plan.lines))
+        space = b.workspace("unrolled", plan.inputs * band.size)
+        with b.serial(plan.inputs) as channel:
+            image = b.let((unit * plan.inputs + channel) * (p.in_h * p.in_w))
+            start = b.let(channel * band.size)
+            band.fill(b, self.source, image, space, start, line, self.isa.lanes())
+        batch, group = b.let(unit // p.groups), b.let(unit % p.groups)
+        return _Part(batch, group, space, 0, b.let(line * p.out_w))
+
+    def _in_place(self, unit: Expr) -> _Part:
+        b, plan, p = self.b, self.plan, self.plan.p
+        start = b.let(unit * (plan.inputs * p.in_h * p.in_w))
+        return _Part(b.let(unit // p.groups), b.let(unit % p.groups), self.source, start, 0)
+
+    def _panels(self) -> Iterator[tuple[PanelRun, Expr]]:
+        for run in self.plan.runs:
+            with self.b.serial(run.count) as panel:
+                yield run, panel
+
+    def _all_panels(self, part: _Part) -> None:
+        for run, panel in self._panels():
+            self._panel(part, run, panel)
+
+    def _panel(self, part: _Part, run: PanelRun, panel: Expr) -> None:
+        b = self.b
+        for start, count, size in self.plan.tiles.parts():
+            with b.serial(count) as index:
+                self._tile(part, run, panel, b.let(start + index * size), size)
+
+    def _any_tile(self, part: _Part, run: PanelRun, panel: Expr, tile: Expr) -> None:
+        b, tiles = self.b, self.plan.tiles
+        large = tiles.large_tiles
+        with b.when(tile < large if large else False):
+            self._tile(part, run, panel, b.let(tile * (tiles.small + 1)), tiles.small + 1)
+        with b.when(tile >= large if large else True):
+            self._tile(part, run, panel, b.let(tile * tiles.small + large), tiles.small)
+
+    def _tile(self, part: _Part, run: PanelRun, panel: Expr, row: Expr, rows: int) -> None:
+        """Write ``rows`` output channels, from ``row`` of the group on, of one panel of pixels."""
+        b, plan = self.b, self.plan
+        channel = b.let(part.group * plan.channels + row)
+        column = b.let(run.start + panel * run.packed_columns)
+        first = b.let(part.start + column)
+        packed = b.let(channel * plan.depth)
+        tile = b.registers(rows, run.widths)
+        for i in range(rows):
+            for index, lanes in enumerate(run.widths):
+                tile.put(i, index, self.epilogue.start(channel + i, lanes))
+        self._sum(part, run, tile, first, packed)
+        pixel = b.let(part.pixel + column)
+        self.epilogue.write_tile(tile, self.output, part.batch, channel, pixel, run.vectors)
+
+    def _sum(self, part: _Part, run: PanelRun, tile: Any, first: Expr, packed: Expr) -> None:
+        b, plan, p = self.b, self.plan, self.plan.p
+        taps = p.kernel_h * p.kernel_w
+        unrolled = taps if taps <= MOST_UNROLLED_TAPS else 1
+        with b.serial(plan.depth // unrolled, carry=tile) as index:
+            channel = index if unrolled == taps else b.let(index // taps)
+            start = b.let(first + channel * plan.channel_step)
+            factor = None
+            if self.gate is not None:
+                inputs = part.batch * p.in_c + part.group * plan.inputs + channel
+                factor = b.let(b.load(self.gate, inputs))
+            for turn in range(unrolled):
+                tap = turn if unrolled == taps else b.let(index % taps)
+                place = b.let(start + plan.tap(tap // p.kernel_w, tap % p.kernel_w))
+                vectors = [(place + offset, lanes) for offset, lanes in run.vectors]
+                weight = packed + (index * unrolled + turn) * tile.rows
+                rows = [(i, weight + i) for i in range(tile.rows)]
+                add_products(b, tile, (part.buffer, vectors), (self.weights, rows), factor)

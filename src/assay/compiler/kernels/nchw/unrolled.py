@@ -1,0 +1,139 @@
+"""An image with its windows' columns side by side, so that any window is a set of plain vectors.
+
+For each channel and each column of the window there is a plane of the output's width: at (line, x)
+it holds what output column x sees through that column of the window, zero beside the image. Lines
+are grouped by their number modulo the stride, so that the pixels that one tap of the window
+contributes to all outputs of a band follow each other without gaps, whatever stride, dilation and
+padding are. The planes are as many times larger than the image as the window has columns; one for
+each tap, as in im2col, would need the window's height times as much again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import gcd
+
+from assay.compiler.kernels.builder import Buffer, Expr, KernelBuilder, beside, constant, within
+from assay.compiler.kernels.nchw.gather import gather
+from assay.compiler.kernels.splits import column_vectors, disjoint_vectors
+from assay.compiler.kernels.windows import Window
+
+
+@dataclass(frozen=True)
+class UnrolledBand:
+    """The planes of one channel for a band of ``lines`` output lines."""
+
+    rows: Window
+    columns: Window
+    lines: int
+
+    @property
+    def phases(self) -> int:
+        """Groups of image lines: taps of the window meet that many different ones."""
+        return 1 if self.rows.kernel == 1 else self.rows.stride // self._common
+
+    @property
+    def plane(self) -> int:
+        """Elements of a plane: lines of one phase times output columns."""
+        last = (self.rows.kernel - 1) * self.rows.dilation // self.rows.stride
+        return (self.lines + last) * self.columns.out_size
+
+    @property
+    def size(self) -> int:
+        """Elements of one channel."""
+        return self.columns.kernel * self.phases * self.plane
+
+    @property
+    def _common(self) -> int:
+        return gcd(self.rows.stride, self.rows.dilation)
+
+    def tap(self, row: Expr, column: Expr) -> Expr:
+        """Return where a tap of the window has its pixel of the band's first output."""
+        step = row * self.rows.dilation
+        phase = step % self.rows.stride // self._common if self.phases > 1 else 0
+        line = step // self.rows.stride * self.columns.out_size
+        return (column * self.phases + phase) * self.plane + line
+
+    def fill(
+        self,
+        b: KernelBuilder,
+        source: Buffer,
+        image: Expr,
+        space: Buffer,
+        start: Expr,
+        line: Expr,
+        lanes: int,
+        fill: float = 0.0,
+        dtype: str = "float32",
+    ) -> None:
+        """Write one channel's planes to ``space`` from ``start`` on.
+
+        ``image`` is where the channel's image starts in the source, ``line`` the first output line.
+        """
+        rows, width = self.rows, self.columns.out_size
+        with b.serial(self.phases) as phase, b.serial(self.plane // width) as index:
+            at = b.let((line + index) * rows.stride + phase * self._common - rows.pad)
+            target = b.let(start + phase * self.plane + index * width)
+            with b.when(within(at, 0, rows.in_size)):
+                base = b.let(image + at * self.columns.in_size)
+                self._write_line(b, source, base, space, target, lanes, fill, dtype)
+            with b.when(beside(at, rows.in_size)), b.serial(self.columns.kernel) as tap:
+                first = b.let(target + tap * (self.phases * self.plane))
+                for x, count, some in disjoint_vectors(width, lanes):
+                    with b.serial(count) as turn:
+                        value = constant(fill, some, dtype)
+                        b.store(space, first + x + turn * some, value, some)
+
+    def _write_line(
+        self,
+        b: KernelBuilder,
+        source: Buffer,
+        base: Expr,
+        space: Buffer,
+        target: Expr,
+        lanes: int,
+        fill: float,
+        dtype: str,
+    ) -> None:
+        for tap in range(self.columns.kernel):
+            first = target + tap * (self.phases * self.plane)
+            for start, count, some, complete in line_vectors(self.columns, tap, lanes):
+                places = line_places(self.columns, tap, start, some)
+                if not complete:
+                    value = gather(b, source, base, places, fill, dtype)
+                    b.store(space, first + start, value, some)
+                    continue
+                with b.serial(count) as turn:
+                    moved = b.let(base + turn * (some * self.columns.stride))
+                    value = gather(b, source, moved, places, fill, dtype)
+                    b.store(space, first + (start + turn * some), value, some)
+
+
+def line_places(columns: Window, tap: int, start: int, lanes: int) -> list[int | None]:
+    """Return the image columns that outputs from ``start`` on see through one tap."""
+    return [
+        columns.source(x, tap) if columns.inside(x, tap) else None
+        for x in range(start, start + lanes)
+    ]
+
+
+def line_vectors(columns: Window, tap: int, lanes: int) -> Iterator[tuple[int, int, int, bool]]:
+    """Cover a line of outputs with vectors, as runs (first output, vectors, lanes, complete).
+
+    Vectors are complete if the tap stays on the image for all of their outputs; those that are not
+    come one by one.
+    """
+    pending: tuple[int, int, int] | None = None
+    for start, some in column_vectors(columns.out_size, lanes):
+        complete = columns.inside(start, tap) and columns.inside(start + some - 1, tap)
+        if pending and complete and start == pending[0] + pending[1] * some and some == pending[2]:
+            pending = (pending[0], pending[1] + 1, some)
+            continue
+        if pending:
+            yield (*pending, True)
+        pending = (start, 1, some) if complete else None
+        if not complete:
+            yield (start, 1, some, False)
+    if pending:
+        yield (*pending, True)
