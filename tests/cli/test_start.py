@@ -13,7 +13,7 @@ import typer
 from assay.cli.main import app
 from assay.lab import tvm_experiments
 
-COMMANDS = ("compile", "run", "eval", "bench", "lab", "demo", "doctor")
+COMMANDS = ("inspect", "compile", "run", "eval", "bench", "lab", "demo", "doctor")
 HEAVY = (
     *("numpy", "scipy", "sklearn", "matplotlib", "PIL", "jinja2", "rich.progress", "rich.table"),
     *("tvm", "tvm_ffi", "tflite", "flatbuffers", "ai_edge_litert", "onnxruntime", "openvino"),
@@ -64,7 +64,7 @@ def test_every_command_has_help(assay, command):
     assert "--help" in out
 
 
-@pytest.mark.parametrize("command", ["compile", "eval", "lab", "demo", "doctor"])
+@pytest.mark.parametrize("command", ["inspect", "compile", "eval", "lab", "demo", "doctor"])
 def test_whatever_prints_a_table_writes_json_too(assay, command):
     assert "--json FILE" in assay(command, "--help").out
 

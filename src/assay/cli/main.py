@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from assay.cli import bench, demo, doctor, evaluate, lab, run
+from assay.cli import bench, demo, doctor, evaluate, inspect, lab, run
 from assay.cli import compile as compile_command
 from assay.cli.entry import DEBUG, HELP_OPTIONS, SETTINGS, run_app
 
@@ -20,6 +20,7 @@ app = typer.Typer(
     context_settings=HELP_OPTIONS,
     **SETTINGS,
 )
+app.command("inspect")(inspect.inspect_model)
 app.command("compile")(compile_command.compile_file)
 app.command("run")(run.run)
 app.command("eval")(evaluate.evaluate)

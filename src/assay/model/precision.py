@@ -49,23 +49,22 @@ def classify(
     """
     deciding = [op for op in operators if op.name in FILTER_OPERATORS]
     deciding = deciding or [op for op in operators if op.name not in _NEUTRAL] or list(operators)
-    found = frozenset(_precision(op, tensors, source) for op in deciding)
+    found = frozenset(arithmetic(op, tensors, source) for op in deciding)
     if len(found) == 1:
         return next(iter(found))
     return _WITH_SMALL_FLOATS.get(found, "mixed")
 
 
-def _precision(
+def arithmetic(
     operator: Operator, tensors: Sequence[Tensor], source: Mapping[int, int]
 ) -> Precision:
+    """Return the precision of one operator; see :func:`classify`."""
     if operator.name in FILTER_OPERATORS:
         activation, kernel = filter_operands(operator.name, operator.inputs, tensors)
         stored = tensors[source.get(kernel.index, kernel.index)]
         return _OF_TYPES.get((activation.dtype, stored.dtype), "mixed")
-    for index in (
-        *operator.inputs,
-        *operator.outputs,
-    ):  # a condition or an index comes first, maybe
+    # A condition or an index may come first.
+    for index in (*operator.inputs, *operator.outputs):
         if index >= 0 and index not in source:
             dtype = tensors[index].dtype
             if (dtype, dtype) in _OF_TYPES:

@@ -1,0 +1,170 @@
+"""``assay inspect``: what is in a model file, without compiling it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Optional
+
+import typer
+
+from assay.cli import options
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from assay.compiler.frontend.support import Unsupported
+    from assay.model.facts import Model
+    from assay.model.inspection import OperatorFacts
+    from assay.model.spec import TensorSpec
+
+
+def inspect_model(
+    model: Annotated[Path, typer.Argument(help="A model file.", metavar="MODEL")],
+    layers: Annotated[
+        bool, typer.Option("--layers", help="List every operator, not only their sums.")
+    ] = False,
+    svg: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            metavar="FILE", help="Draw the graph; needs Graphviz.", callback=options.writable
+        ),
+    ] = None,
+    json: options.Json = None,
+) -> None:
+    """Show tensors, operators and what does not compile; needs no TVM."""
+    import assay
+    from assay.compiler.frontend.support import unsupported
+    from assay.lab.store import write_text
+    from assay.model.inspection import inspect
+
+    facts = assay.read(model)
+    operators = inspect(facts)
+    missing = unsupported(facts)
+    if svg is not None:
+        from assay.report.graph import graph_svg
+
+        reasons = {each.index: each.why for each in missing}
+        write_text(svg, graph_svg(facts.name, operators, reasons))
+    options.write_json(json, document(facts, operators, missing))
+    _print(facts, operators, missing, layers)
+
+
+def document(
+    model: Model, operators: tuple[OperatorFacts, ...], missing: list[Unsupported]
+) -> dict[str, Any]:
+    """Return all that is known as JSON-able values."""
+    from dataclasses import asdict
+
+    from assay.model.inspection import tallies
+
+    return {
+        "path": str(model.path),
+        "format": model.format,
+        "sha256": model.sha256,
+        "size_bytes": model.size_bytes,
+        "precision": model.precision,
+        "macs": model.macs,
+        "parameters": model.parameters,
+        "inputs": [asdict(spec) for spec in model.inputs],
+        "outputs": [asdict(spec) for spec in model.outputs],
+        "signatures": [asdict(signature) for signature in model.signatures],
+        "sums": [asdict(tally) for tally in tallies(operators)],
+        "operators": [asdict(operator) for operator in operators],
+        "unsupported": [asdict(each) for each in missing],
+    }
+
+
+def _print(
+    model: Model, operators: tuple[OperatorFacts, ...], missing: list[Unsupported], layers: bool
+) -> None:
+    from rich.console import Console
+
+    console = Console()
+    console.print(
+        f"{model.path}: {model.format}, {model.precision}, {model.size_bytes:,} bytes, "
+        f"{len(model.operators)} operators, {model.macs / 1e6:,.2f} M MACs, "
+        f"{model.parameters:,} parameters",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
+    console.print(_borders(model))
+    console.print(_layers(operators) if layers else _sums(operators))
+    if not missing:
+        console.print("assay compiles all of its operators.")
+        return
+    console.print(f"{len(missing)} operator(s) do not compile:")
+    for each in missing:
+        line = f"  {each.name} at operator {each.index}: {each.why}"
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _borders(model: Model) -> Table:
+    from rich.table import Table
+
+    table = Table()
+    for title in ("", "name", "type", "shape", "scale", "zero point"):
+        table.add_column(title, overflow="fold")
+    for kind, specs in (("input", model.inputs), ("output", model.outputs)):
+        for index, spec in enumerate(specs):
+            table.add_row(*_cells(f"{kind} {index}", spec))
+    return table
+
+
+def _cells(title: str, spec: TensorSpec) -> tuple[Any, ...]:
+    from rich.text import Text
+
+    scale = zero_point = ""
+    if spec.quantization is not None:
+        scale, zero_point = _values(spec.quantization.scale), _values(spec.quantization.zero_point)
+    shape = "x".join("?" if extent < 0 else str(extent) for extent in spec.shape) or "scalar"
+    return title, Text(spec.name), spec.dtype, shape, scale, zero_point
+
+
+def _values(values: tuple[float, ...]) -> str:
+    return f"{values[0]:.6g}" if len(values) == 1 else f"{len(values)} values"
+
+
+def _sums(operators: tuple[OperatorFacts, ...]) -> Table:
+    from assay.model.inspection import tallies
+
+    table = _table("operator", "quantization", "count", "M MACs", "parameters", "weights", "data")
+    for each in tallies(operators):
+        table.add_row(
+            each.name,
+            each.scheme,
+            str(each.count),
+            f"{each.macs / 1e6:,.2f}",
+            f"{each.parameters:,}",
+            f"{each.weight_bytes:,}",
+            f"{each.activation_bytes:,}",
+        )
+    return table
+
+
+def _layers(operators: tuple[OperatorFacts, ...]) -> Table:
+    from rich.text import Text
+
+    table = _table("", "operator", "quantization", "layer", "shape", "M MACs", "weights", "data")
+    for each in operators:
+        table.add_row(
+            str(each.index),
+            each.name,
+            each.scheme,
+            Text(each.layer),
+            " ".join("x".join(map(str, shape)) or "scalar" for shape in each.shapes),
+            f"{each.macs / 1e6:,.2f}",
+            f"{each.weight_bytes:,}",
+            f"{each.read_bytes + each.written_bytes:,}",
+        )
+    return table
+
+
+def _table(*titles: str) -> Table:
+    from rich.table import Table
+
+    table = Table(caption="weights and data in bytes; data is what an inference reads and writes")
+    for title in titles:
+        numbers = title in ("", "count", "M MACs", "parameters", "weights", "data")
+        table.add_column(title, justify="right" if numbers else "left", overflow="fold")
+    return table
