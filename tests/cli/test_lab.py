@@ -22,6 +22,7 @@ def options(files):
         *("--fp32-model-path", files / "toy.fp32.tflite"),
         *("--int8-model-path", files / "toy.int8.tflite"),
         *("--dataset-root", f"npz:{files}/toy.npz", "--results-path", files / "results"),
+        *("--launches", 0),
     )
 
 

@@ -46,6 +46,9 @@ def digits_lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
         experiments=(*plan(only=["tflite-fp32", "tvm-int8-fixed"]), IMPOSSIBLE),
         fraction=0.03,
         command="assay lab --test",
+        launches=2,
+        rounds=4,
+        min_time_s=0.002,
     )
     return run_once(tmp_path_factory, lab)
 

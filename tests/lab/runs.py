@@ -52,6 +52,7 @@ def toy_lab(folder: Path, *experiments: str | Experiment, count: int = 40) -> La
         results_path=folder / "results",
         experiments=tuple(known[e] if isinstance(e, str) else e for e in experiments),
         command="a test",
+        launches=0,
     )
 
 

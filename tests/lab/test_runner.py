@@ -67,6 +67,26 @@ class TestDigits:
         assert tvm.model_bytes == digits_lab.models["int8"].stat().st_size
         assert tvm.compile_s > 0
 
+    def test_all_that_were_run_took_turns(self, results):
+        turns = results.turns
+        assert (turns.launches, turns.rounds) == (2, 4)
+        assert list(turns.rounds_ms) == ["tflite-fp32", "tvm-int8-fixed"]
+        for launches in turns.rounds_ms.values():
+            assert [len(rounds) for rounds in launches] == [2, 2]
+            assert all(0 < ms < 1e4 for rounds in launches for ms in rounds)
+        assert turns.failures == {}
+        assert turns.audit["threads"] == 1
+        assert "few-launches" in {warning["id"] for warning in turns.audit["warnings"]}
+
+    def test_what_a_build_found_is_kept_without_its_protocol(self, digits_lab, results):
+        lines = (digits_lab.results_path / results.experiments[1].log).read_text().splitlines()
+        findings = results.experiments[1].findings
+        assert findings
+        for line, count in findings.items():
+            assert line.startswith(("[schedule]", "[layout]", "[precision]"))
+            assert lines.count(line) == count
+        assert results.experiments[0].findings is None
+
     def test_the_log_is_the_compilers(self, digits_lab, results):
         log = digits_lab.results_path / results.experiments[1].log
         assert "[target]" in log.read_text()
@@ -216,6 +236,24 @@ class TestResume:
         ):
             run_lab(lab, Recorder())
         run_lab(lab, Recorder())
+
+
+class TestTurns:
+    def test_a_new_experiment_makes_all_take_turns_again(self, lab):
+        lab = replace(lab, launches=1, rounds=2, min_time_s=0.001)
+        one = run_lab(with_plan(lab, "tflite-fp32"), Recorder()).turns
+        assert one.rounds_ms.keys() == {"tflite-fp32", "tflite-int8"}  # both are in the file
+        again = run_lab(with_plan(lab, "tflite-int8"), recorder := Recorder()).turns
+        assert again == one
+        assert not recorder.steps
+        three = run_lab(with_plan(lab, "tflite-fp32", TVM_TOY), Recorder()).turns
+        assert three.rounds_ms.keys() == {"tflite-fp32", "tflite-int8", "tvm-toy"}
+
+    def test_other_rounds_are_taken_and_none_leaves_what_there_is(self, lab):
+        lab = replace(lab, launches=1, rounds=2, min_time_s=0.001)
+        assert run_lab(lab, Recorder()).turns.rounds == 2
+        assert run_lab(replace(lab, rounds=3), Recorder()).turns.rounds == 3
+        assert run_lab(replace(lab, launches=0), Recorder()).turns.rounds == 3
 
 
 class TestImages:

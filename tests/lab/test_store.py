@@ -10,11 +10,11 @@ import pytest
 
 from assay.errors import ResultsError
 from assay.lab import results as contract
-from assay.lab.results import ExperimentResult, Quality, Results, Timing
+from assay.lab.results import ExperimentResult, Quality, Results, Timing, Turns
 from assay.lab.store import load, save, write_atomically
 
 ROOT = Path(__file__).parents[2]
-CLASSES = [Results, ExperimentResult, Quality, Timing]
+CLASSES = [Results, ExperimentResult, Quality, Timing, Turns]
 
 
 @pytest.fixture(scope="module")
@@ -104,12 +104,13 @@ def test_the_same_results_are_the_same_bytes_and_begin_with_the_version(results,
     save(load(tmp_path / "a"), tmp_path / "b")
     text = (tmp_path / "a").read_text("utf-8")
     assert text == (tmp_path / "b").read_text("utf-8")
-    assert text.startswith('{\n  "schema": 1,\n  "created":')
+    assert text.startswith('{\n  "schema": 2,\n  "created":')
     assert text.endswith("}\n")
 
 
 def test_lists_of_numbers_take_one_line(results, path):
-    save(with_quality(results, samples=500, predictions=[0, 1] * 250), path)
+    many = with_quality(results, samples=500, predictions=[0, 1] * 250)
+    save(replace(many, dataset={**many.dataset, "labels": [0, 1] * 250}), path)
     lines = [line.strip() for line in path.read_text("utf-8").splitlines()]
     assert '"samples_ms": [1.0, 1.25, 1.5],' in lines
     assert "[1, 1]," in lines
@@ -164,7 +165,7 @@ def test_whole_numbers_do_for_floats(results, path):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda d: d.update(schema=2), "schema version 2"),
+        (lambda d: d.update(schema=3), "schema version 3"),
         (lambda d: d.update(schema=0), "schema version 0"),
         (lambda d: d.update(schema=True), "no schema version"),
         (lambda d: d.pop("schema"), "no schema version"),
@@ -276,7 +277,7 @@ def test_results_that_could_not_be_loaded_are_not_written(results, path):
     for bad in (
         with_quality(results, samples=99),
         replace(results, experiments=results.experiments * 2),
-        replace(results, schema=2),
+        replace(results, schema=3),
     ):
         with pytest.raises(ResultsError, match="was not written"):
             save(bad, path)
@@ -332,7 +333,7 @@ def test_the_schema_has_the_fields_of_each_dataclass(kind, validator):
 
 
 def test_the_schema_knows_the_version(validator):
-    assert validator.schema["properties"]["schema"] == {"const": contract.SCHEMA_VERSION}
+    assert validator.schema["properties"]["schema"] == {"enum": list(contract.READABLE)}
 
 
 @pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: kind.__name__)
@@ -340,3 +341,39 @@ def test_the_documentation_names_each_field(kind):
     page = (ROOT / "docs" / "results.md").read_text("utf-8")
     missing = [field.name for field in fields(kind) if f"| `{field.name}` |" not in page]
     assert not missing
+
+
+TURNS = Turns(2, 3, 0.03, {"load_start": 0.1}, {"tvm-fp32-nhwc": [[1.0, 1.5], [1.25]]})
+
+
+def test_turns_are_kept_and_fit_the_schema(results, path, validator):
+    save(replace(results, turns=TURNS), path)
+    assert load(path).turns == TURNS
+    validator.validate(json.loads(path.read_text("utf-8")))
+
+
+@pytest.mark.parametrize(
+    ("rounds_ms", "words"),
+    [
+        ({"nobody": [[1.0]]}, "no experiment 'nobody'"),
+        ({"tvm-fp32-nhwc": [[0.0]]}, "not above zero"),
+        ({"tvm-fp32-nhwc": [[1.0, math.nan]]}, "not above zero"),
+        ({"tvm-fp32-nhwc": [[1.0, 2.0]], "tvm-avx512": [[1.0]]}, "differ in launches"),
+        ({"tvm-fp32-nhwc": [[1.0], []]}, "or have none"),
+        ({"tvm-fp32-nhwc": []}, "or have none"),
+    ],
+)
+def test_turns_that_cannot_be_are_refused(results, path, rounds_ms, words):
+    with pytest.raises(ResultsError, match=words):
+        save(replace(results, turns=replace(TURNS, rounds_ms=rounds_ms)), path)
+
+
+def test_results_of_version_1_can_be_read(results, path):
+    def as_version_1(document):
+        document["schema"] = 1
+        del document["turns"]
+        for experiment in document["experiments"]:
+            del experiment["library_sha256"], experiment["findings"]
+
+    edited(results, path, as_version_1)
+    assert load(path) == results

@@ -17,7 +17,7 @@ def demo(
     threads: options.Threads = 1,
     json: options.Json = None,
 ) -> None:
-    """Run a short lab on handwritten digits: no download, about two minutes."""
+    """Run a short lab on handwritten digits: no download, about three minutes."""
     from assay.cli.lab import carry_out, command_line
     from assay.data import DIGITS_FP32, DIGITS_INT8
     from assay.lab.inputs import Lab
@@ -31,6 +31,8 @@ def demo(
             experiments=plan("native", only=DEMO),
             threads=threads,
             command=command_line(),
+            launches=5,
+            rounds=25,
         ),
         json,
     )

@@ -35,6 +35,11 @@ def lab(
         typer.Option(metavar="NAME ...", help="Run only these.  [default: all]"),
     ] = None,
     threads: options.Threads = 1,
+    launches: Annotated[
+        int,
+        typer.Option(min=0, help="Processes of each experiment for timing in turns; 0: no turns."),
+    ] = 10,
+    rounds: Annotated[int, typer.Option(help="Rounds of timing in turns, over all launches.")] = 60,
     json: options.Json = None,
 ) -> None:
     """Run the lab: compile both models in many ways, evaluate, compare with LiteRT."""
@@ -51,6 +56,8 @@ def lab(
             threads=threads,
             command=command_line(),
             download=download_dataset,
+            launches=launches,
+            rounds=rounds,
         ),
         json,
     )

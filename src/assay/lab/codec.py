@@ -10,7 +10,15 @@ from dataclasses import MISSING, fields, is_dataclass
 from functools import lru_cache
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from assay.lab.results import NO_PREDICTION, SCHEMA_VERSION, ExperimentResult, Quality, Results
+from assay.lab.results import (
+    NO_PREDICTION,
+    READABLE,
+    SCHEMA_VERSION,
+    ExperimentResult,
+    Quality,
+    Results,
+    Turns,
+)
 
 _EXPERIMENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 _DATASET = {"name": str, "samples": int, "classes": list[str], "labels": list[int]}
@@ -39,9 +47,10 @@ def decode(text: str) -> Results:
     version = document.get("schema") if isinstance(document, dict) else None
     if type(version) is not int:
         raise ValueError("it has no schema version, so it is no results file")
-    if version != SCHEMA_VERSION:
-        raise ValueError(f"it has schema version {version}, but this assay reads {SCHEMA_VERSION}")
-    results: Results = _read(Results, document, "")
+    if version not in READABLE:
+        known = " and ".join(map(str, READABLE))
+        raise ValueError(f"it has schema version {version}, but this assay reads {known}")
+    results: Results = _read(Results, {**document, "schema": SCHEMA_VERSION}, "")
     _check(results)
     return results
 
@@ -158,6 +167,22 @@ def _check(results: Results) -> None:
     for experiment in results.experiments:
         if experiment.quality is not None:
             _check_quality(experiment.quality, f"quality of {experiment.name}")
+            if len(results.dataset["labels"]) != experiment.quality.samples:
+                raise ValueError(f"quality of {experiment.name}: there are not as many labels")
+    if results.turns is not None:
+        _check_turns(results.turns, set(names))
+
+
+def _check_turns(turns: Turns, names: set[str]) -> None:
+    shapes = set()
+    for name, launches in turns.rounds_ms.items():
+        if name not in names:
+            raise ValueError(f"turns: there is no experiment {name[:40]!r}")
+        shapes.add(tuple(map(len, launches)))
+        if not all(0 < value < math.inf for launch in launches for value in launch):
+            raise ValueError(f"turns of {name}: a time is not above zero")
+    if len(shapes) > 1 or not all(shape and min(shape) > 0 for shape in shapes):
+        raise ValueError("turns: the experiments differ in launches or rounds, or have none")
 
 
 def _check_quality(quality: Quality, what: str) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from assay.lab.plan import Experiment, ModelKind
-from assay.lab.results import ExperimentResult, Results
+from assay.lab.results import ExperimentResult, Results, Turns
 from assay.lab.store import load, save
 
 
@@ -51,6 +51,11 @@ def still_valid(
     copy = path.with_name(f"results-{old.created.replace(':', '')}.json")
     save(old, copy)
     return valid, copy
+
+
+def turns_before(path: Path) -> Turns | None:
+    """Return the turns that the experiments in the file at ``path`` took, if there are any."""
+    return load(path).turns if path.exists() else None
 
 
 def _same_frame(old: Results, new: Results) -> bool:

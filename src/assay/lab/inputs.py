@@ -24,7 +24,9 @@ _PETS = "oxford-pet:"
 class Lab:
     """A run to make. ``dataset`` is what ``open_dataset`` takes, ``fraction`` in (0, 1].
 
-    ``download`` fetches the data set first, which has to be ``oxford-pet:DIR`` then.
+    ``download`` fetches the data set first, which has to be ``oxford-pet:DIR`` then. In the end all
+    experiments are timed in turns, in ``rounds`` rounds spread over ``launches`` of their
+    processes; not at all if ``launches`` is 0.
     """
 
     models: dict[ModelKind, Path]
@@ -35,6 +37,9 @@ class Lab:
     threads: int = 1
     command: str = ""
     download: bool = False
+    launches: int = 10
+    rounds: int = 60
+    min_time_s: float = 0.03
 
 
 @dataclass(frozen=True)
@@ -53,10 +58,12 @@ def open_inputs(lab: Lab) -> Inputs:
     """
     from assay.datasets.registry import open_dataset
     from assay.datasets.subset import Subset
+    from assay.lab.turns import timing_settings
     from assay.model.reader import read
     from assay.runtimes.checks import check_threads
 
     check_threads(lab.threads)
+    timing_settings(lab)
     check_writable(lab.results_path / "results.json")
     models = {kind: read(path) for kind, path in lab.models.items()}
     _check_targets(lab.experiments)

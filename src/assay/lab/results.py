@@ -8,7 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+READABLE = (1, 2)
+"""Version 1 lacks what version 2 added, all of which may be absent."""
 NO_PREDICTION = -1
 """Stands in ``Quality.predictions`` for a sample whose scores were all NaN."""
 
@@ -53,6 +55,8 @@ class ExperimentResult:
     """All that is known of one experiment. ``fingerprint`` says which inputs it belongs to.
 
     ``name`` is the prefix of the experiment's files: letters, digits and ``._+-`` only.
+    ``findings`` are the unique lines of the build log that describe the build, with how often each
+    occurs, in order of first appearance. Builds with equal ``library_sha256`` are identical.
     """
 
     name: str
@@ -71,6 +75,30 @@ class ExperimentResult:
     artifact_bytes: int | None = None
     compile_s: float | None = None
     log: str | None = None
+    library_sha256: str | None = None
+    findings: dict[str, int] | None = None
+
+    @property
+    def loaded_bytes(self) -> int | None:
+        """The size of the file that was run: the compiled library, or else the model itself."""
+        return self.model_bytes if self.artifact_bytes is None else self.artifact_bytes
+
+
+@dataclass(frozen=True)
+class Turns:
+    """Latencies of all finished experiments, taken in turns, so that they can be compared.
+
+    ``rounds_ms`` holds, by experiment, the median of each round, launch by launch: round r of
+    launch l of one experiment was taken beside that of the others. ``failures`` says who could not
+    take part, and why. ``audit`` are the conditions (:class:`assay.timing.record.Audit`).
+    """
+
+    launches: int
+    rounds: int
+    min_time_s: float
+    audit: dict[str, Any]
+    rounds_ms: dict[str, list[list[float]]]
+    failures: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -88,4 +116,5 @@ class Results:
     dataset: dict[str, Any]
     threads: int
     experiments: list[ExperimentResult] = field(default_factory=list)
+    turns: Turns | None = None
     schema: int = SCHEMA_VERSION

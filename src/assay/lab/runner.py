@@ -10,12 +10,13 @@ from typing import Protocol
 
 from assay.lab.child import run_in_child
 from assay.lab.codec import plain
-from assay.lab.earlier import fingerprint, still_valid
+from assay.lab.earlier import fingerprint, still_valid, turns_before
 from assay.lab.folder import claim
 from assay.lab.inputs import Inputs, Lab, open_inputs, why_not
 from assay.lab.plan import Experiment
-from assay.lab.results import ExperimentResult, Results
+from assay.lab.results import ExperimentResult, Results, Turns
 from assay.lab.store import save
+from assay.lab.turns import cover, library_path, take_turns
 from assay.lab.worker import Task
 
 
@@ -41,8 +42,9 @@ def run_lab(lab: Lab, monitor: Monitor) -> Results:
     Everything the user gave is checked before anything is written: see ``open_inputs``, and
     ResultsError if there are results that cannot be read. After each experiment ``results.json``
     and its own files are written; an interruption loses the one under way, and the next call goes
-    on there. An experiment that cannot be carried out is a result, too; DatasetError only for data
-    that cannot be decoded.
+    on there. In the end the finished ones are timed in turns, unless an earlier run did that. An
+    experiment that cannot be carried out is a result, too; DatasetError only for data that cannot
+    be decoded.
     """
     inputs = open_inputs(lab)
     with claim(lab.results_path):
@@ -57,6 +59,7 @@ def _carry_out(lab: Lab, inputs: Inputs, monitor: Monitor) -> Results:
     models = {kind: model.sha256 for kind, model in inputs.models.items()}
     marks = {e.name: fingerprint(e, models[e.model], results) for e in lab.experiments}
     found, copy = still_valid(file, results, models, marks)
+    turns = turns_before(file)
     if copy is not None:
         monitor.set_aside(copy)
     for experiment in lab.experiments:
@@ -64,12 +67,16 @@ def _carry_out(lab: Lab, inputs: Inputs, monitor: Monitor) -> Results:
             monitor.kept(found[experiment.name])
             continue
         result = _run(lab, experiment, marks[experiment.name], monitor)
+        if result.status == "done":
+            turns = None  # it was not among those that took turns
         found[experiment.name] = result
         results = replace(results, experiments=_in_order(lab.experiments, found))
         save(results, file)
         write_experiment(result, inputs.dataset.classes, lab.results_path)
         monitor.finished(result)
-    results = replace(results, experiments=_in_order(lab.experiments, found))
+    results = replace(results, experiments=_in_order(lab.experiments, found), turns=turns)
+    if not cover(turns, lab, results.experiments):
+        results = replace(results, turns=_take_turns(lab, results, monitor))
     save(results, file)
     write_report(results, lab.results_path)
     return results
@@ -106,13 +113,21 @@ def _run(lab: Lab, experiment: Experiment, mark: str, monitor: Monitor) -> Exper
         dataset=lab.dataset,
         fraction=lab.fraction,
         threads=lab.threads,
-        artifact=lab.results_path / f"{model_path.stem}.{experiment.name}.so",
+        artifact=library_path(lab, model_path, experiment.name),
         fingerprint=mark,
     )
     return run_in_child(
         task,
         lab.results_path / f"{experiment.name}.log",
         lambda stage, done, total: monitor.working(experiment.name, stage, done, total),
+    )
+
+
+def _take_turns(lab: Lab, results: Results, monitor: Monitor) -> Turns | None:
+    return take_turns(
+        lab,
+        results.experiments,
+        lambda done, total: monitor.working("all", "timing in turns", done, total),
     )
 
 

@@ -15,6 +15,7 @@ import os
 import signal
 import sys
 import traceback
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -27,6 +28,9 @@ from assay.lab.results import ExperimentResult
 if TYPE_CHECKING:
     from assay.datasets.base import Dataset
     from assay.lab.testers import ModelTester
+
+# Lines of the build log that say what was done; all others say what was found.
+_PROTOCOL = ("[target]", "[pass]")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,14 +134,17 @@ def make_tester(task: Task, dataset: Dataset) -> ModelTester:
 
 
 def _build_facts(tester: ModelTester) -> dict[str, Any]:
-    manifest = getattr(tester, "manifest", None)
-    if manifest is None:
+    from assay.lab.tvm_model import TVMModel
+
+    if not isinstance(tester, TVMModel) or (manifest := tester.manifest) is None:
         return {}
     return {
         "config": manifest.config,
         "resolved_target": manifest.resolved_target,
         "artifact_bytes": manifest.library_bytes,
         "compile_s": manifest.compile_s,
+        "library_sha256": manifest.library_sha256,
+        "findings": dict(Counter(line for line in tester.log if not line.startswith(_PROTOCOL))),
     }
 
 
