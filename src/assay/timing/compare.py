@@ -98,6 +98,26 @@ def compare_all(
     )
 
 
+def compare_apart(
+    contenders: Sequence[tuple[str, Launches]], seed: int = 0, resamples: int = RESAMPLES
+) -> tuple[Comparison, ...]:
+    """Compare each contender with all before it, where each was timed by itself.
+
+    What slowed a contender down did so to it alone, and counts as its own: the intervals hold only
+    for differences larger than what the machine changed in between.
+    """
+    import numpy as np
+
+    levels = [
+        level(launches, np.random.default_rng((seed, index)), resamples)
+        for index, (_, launches) in enumerate(contenders)
+    ]
+    return tuple(
+        _unpaired(contenders[s][0], contenders[r][0], levels[s], levels[r])
+        for r, s in combinations(range(len(contenders)), 2)
+    )
+
+
 def compare_unpaired(
     label: str, new: Launches, old: Launches, seed: int = 0, resamples: int = RESAMPLES
 ) -> Comparison:
@@ -106,9 +126,28 @@ def compare_unpaired(
 
     rng = np.random.default_rng(seed)
     now, before = level(new, rng, resamples), level(old, rng, resamples)
+    return _unpaired(label, f"{label} before", now, before)
+
+
+def _unpaired(subject: str, reference: str, now: Level, before: Level) -> Comparison:
     deviation = float((now.draws - before.draws).std(ddof=1))
     units = min(now.units, before.units)  # on the safe side of Welch's degrees of freedom
-    return _comparison(label, f"{label} before", now.log_time - before.log_time, deviation, units)
+    return _comparison(subject, reference, now.log_time - before.log_time, deviation, units)
+
+
+def time_interval(launches: Launches, seed: int = 0) -> tuple[float, float, float]:
+    """Return a contender's time and the ends of its 95 % interval, in the unit of the values."""
+    import math
+
+    import numpy as np
+
+    found = level(launches, np.random.default_rng(seed))
+    half = _half_width(float(found.draws.std(ddof=1)), found.units)
+    return (
+        math.exp(found.log_time),
+        math.exp(found.log_time - half),
+        math.exp(found.log_time + half),
+    )
 
 
 def level(launches: Launches, rng: Any, resamples: int = RESAMPLES) -> Level:
@@ -138,7 +177,16 @@ def level(launches: Launches, rng: Any, resamples: int = RESAMPLES) -> Level:
 def _comparison(
     subject: str, reference: str, log_ratio: float, deviation: float, units: float
 ) -> Comparison:
-    """Return the ratio with an interval from the bootstrap's standard deviation of its logarithm.
+    """Return the ratio with an interval, from the bootstrap's deviation of its logarithm."""
+    import math
+
+    half = _half_width(deviation, units)
+    low, high = math.exp(log_ratio - half), math.exp(log_ratio + half)
+    return Comparison(subject, reference, math.exp(log_ratio), low, high, verdict(low, high))
+
+
+def _half_width(deviation: float, units: float) -> float:
+    """Return half the width of the interval of a logarithm, from its bootstrap deviation.
 
     A t interval with bootstrap standard error, corrected for the bootstrap's being too narrow by
     sqrt((n - 1) / n) for n units (Hesterberg, "What teachers should know about the bootstrap", The
@@ -150,9 +198,7 @@ def _comparison(
     from scipy.special import stdtrit
 
     tail = float(stdtrit(units - 1, (1 + CONFIDENCE) / 2))
-    half = tail * math.sqrt(units / (units - 1)) * deviation
-    low, high = math.exp(log_ratio - half), math.exp(log_ratio + half)
-    return Comparison(subject, reference, math.exp(log_ratio), low, high, verdict(low, high))
+    return tail * math.sqrt(units / (units - 1)) * deviation
 
 
 def verdict(low: float, high: float) -> Verdict:
