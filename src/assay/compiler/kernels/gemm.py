@@ -12,7 +12,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from assay.compiler.kernels.builder import Buffer, Expr, KernelBuilder, minimum, within
+from assay.compiler.kernels.builder import (
+    Buffer,
+    Expr,
+    KernelBuilder,
+    broadcast,
+    minimum,
+    within,
+)
 from assay.compiler.kernels.epilogue import Epilogue
 from assay.compiler.kernels.epilogue_writer import EpilogueWriter, Pixels
 from assay.compiler.kernels.microkernel import add_outer_product
@@ -110,8 +117,33 @@ def write_product(product: Product, isa: Isa, name: str, parallel: int) -> Any:
     gate = b.parameter("gate", product.gate_shape) if product.gate_shape else None
     epilogue = EpilogueWriter(b, product.epilogue, product.output_shape)
     output = b.parameter("output", product.output_shape)
-    _ProductWriter(b, product, plan, source, weights, gate, epilogue, output).write()
+    if gate is not None:
+        weights = _scaled_weights(b, product, plan.runs, weights, gate)
+    gated = gate is not None
+    _ProductWriter(b, product, plan, source, weights, gated, epilogue, output).write()
     return b.function(name)
+
+
+def _scaled_weights(
+    b: KernelBuilder, product: Product, runs: tuple[PanelRun, ...], weights: Buffer, gate: Buffer
+) -> Buffer:
+    """Return the weights times the gate of each batch item, in one array after the other.
+
+    To multiply the weights takes 1 / rows of the product's time; to multiply inputs as they are
+    used would take 1 / vectors of it.
+    """
+    depth, size = product.depth, product.depth * packed_columns(runs)
+    scaled = b.workspace("scaled", product.strips.batch * size)
+    with b.serial(product.strips.batch) as batch:
+        for run in runs:
+            with b.serial(run.count) as panel, b.serial(depth) as k:
+                factor = b.let(b.load(gate, batch * depth + k))
+                row = b.let((run.packed + panel * run.packed_columns) * depth)
+                row = b.let(row + k * run.packed_columns)
+                for start, lanes in zip(run.packed_starts(), run.widths, strict=True):
+                    value = b.load(weights, row + start, lanes) * broadcast(factor, lanes)
+                    b.store(scaled, batch * size + row + start, value, lanes)
+    return scaled
 
 
 @dataclass(frozen=True)
@@ -121,7 +153,7 @@ class _ProductWriter:
     plan: Plan
     source: Buffer
     weights: Buffer
-    gate: Buffer | None
+    gated: bool
     epilogue: EpilogueWriter
     output: Buffer
 
@@ -167,7 +199,10 @@ class _ProductWriter:
         depth, width = product.depth, run.packed_columns
         start = batch * strips.batch_step + inner * strips.strip_step + row * strips.row_step
         start = b.let(start)
-        packed = b.let((run.packed + panel * width) * depth)
+        packed = (run.packed + panel * width) * depth
+        if self.gated:
+            packed = packed + batch * (depth * packed_columns(self.plan.runs))
+        packed = b.let(packed)
         column = b.let(run.start + panel * width)
         pixel = b.let(strip * strips.length + row)
 
@@ -175,10 +210,7 @@ class _ProductWriter:
         self.epilogue.start_tile(tile, column, run.vectors)
         with b.serial(depth, carry=tile) as k:
             inputs = [(i, start + k + i * strips.row_step) for i in range(rows)]
-            factor = None
-            if self.gate is not None:
-                factor = b.let(b.load(self.gate, batch * depth + k))
             weights = (self.weights, packed + k * width)
-            add_outer_product(b, tile, run, weights, (self.source, inputs), factor)
+            add_outer_product(b, tile, run, weights, (self.source, inputs))
         pixels = Pixels(pixel, 1, rows)
         self.epilogue.write_tile(tile, self.output, pixels, batch, column, run.vectors)

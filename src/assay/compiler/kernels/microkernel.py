@@ -14,17 +14,16 @@ def add_outer_product(
     run: PanelRun,
     weights: tuple[Buffer, Expr],
     inputs: tuple[Buffer, Iterable[tuple[int, Expr]]],
-    factor: Expr | None = None,
 ) -> None:
     """Add one row of a packed panel times one input per tile row.
 
     ``weights`` are the packed panels and the offset of the row in them; ``inputs`` a buffer and,
-    for each tile row that takes part, (row, offset). ``factor``, a scalar, scales the weights.
+    for each tile row that takes part, (row, offset).
     """
     packed, offset = weights
     starts = zip(run.packed_starts(), run.widths, strict=True)
     vectors = [(offset + start, lanes) for start, lanes in starts]
-    add_products(b, tile, (packed, vectors), inputs, factor)
+    add_products(b, tile, (packed, vectors), inputs)
 
 
 def add_products(

@@ -1,12 +1,14 @@
-"""Read convolutions with constant weights."""
+"""Read convolutions with constant weights, and what before them their kernels can do as well."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from assay.compiler import tvm_api
+from assay.compiler.kernels import pointwise
 from assay.compiler.passes.chains import Graph
 from assay.compiler.passes.convolutions import read_convolution
 from assay.compiler.passes.readers.operator import Operator
@@ -21,4 +23,47 @@ def read(graph: Graph, var: Any) -> Operator | None:
     problem = read_convolution(call)
     if problem is None:
         return None
-    return Operator(problem, (var,), (call.args[0],), weights.reshape(problem.weights_shape))
+    operator = Operator(problem, (var,), (call.args[0],), weights.reshape(problem.weights_shape))
+    return _with_gate(graph, _with_padding(graph, operator))
+
+
+def _with_padding(graph: Graph, operator: Operator) -> Operator:
+    """Take over the padding of the image with zeros, if nothing else uses the padded image."""
+    padded = operator.inputs[0]
+    if not _absorbs(graph, padded, "nn.pad"):
+        return operator
+    call = graph.value[padded]
+    widths = [int(width) for width in call.attrs.pad_width]
+    spatial = widths[:2] == [0, 0] == widths[6:] and min(widths) >= 0
+    zeros = float(call.attrs.pad_value) == 0 and str(call.attrs.pad_mode) == "constant"
+    if not spatial or not zeros:
+        return operator
+    source, p = call.args[0], operator.problem
+    _, in_h, in_w, _ = tvm_api.static_shape(source)
+    pads = {"pad_top": p.pad_top + widths[2], "pad_left": p.pad_left + widths[4]}
+    problem = replace(p, in_h=in_h, in_w=in_w, **pads)
+    return replace(operator, problem=problem, inputs=(source,), absorbed=(padded,))
+
+
+def _with_gate(graph: Graph, operator: Operator) -> Operator:
+    """Take over the multiplication of the input's channels, as in squeeze-and-excitation.
+
+    The kernel multiplies its weights instead, which is worth it if they are smaller than the image.
+    """
+    gated, p = operator.inputs[0], operator.problem
+    if not _absorbs(graph, gated, "multiply") or p.out_c > p.in_h * p.in_w:
+        return operator
+    problem = replace(p, input_gate=True)
+    shapes = {tvm_api.static_shape(each): each for each in graph.value[gated].args}
+    fits = problem.input_shape in shapes and problem.gate_shape in shapes
+    if not fits or not pointwise.applicable(problem):
+        return operator
+    source, gate = shapes[problem.input_shape], shapes[problem.gate_shape]
+    absorbed = (*operator.absorbed, gated)
+    return replace(operator, problem=problem, inputs=(source,), extras=(gate,), absorbed=absorbed)
+
+
+def _absorbs(graph: Graph, var: Any, op: str) -> bool:
+    """Tell whether ``op`` makes a tensor with one user, and no kernel took it along before."""
+    alone = graph.only_user(var) is not None and var not in graph.taken
+    return alone and graph.calls(var) == op
