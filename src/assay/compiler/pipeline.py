@@ -59,7 +59,6 @@ GRAPH = (
     Step("EliminateCommonSubexpr", 2, lambda job: transform.EliminateCommonSubexpr()),
     Step("ConvertLayout", 0, _convert, when=_nchw),
     Step("FoldWeights", 2, lambda job: fold_weights(), when=_nchw),
-    Step("FastMathTransform", 4, lambda job: transform.FastMathTransform()),
     Step("DeadCodeElimination", 2, lambda job: transform.DeadCodeElimination(["main"])),
 )
 

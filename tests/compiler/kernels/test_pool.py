@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assay.compiler.kernels import pool
-from assay.compiler.kernels.epilogue import Epilogue, clip, residual
+from assay.compiler.kernels.epilogue import Epilogue, bias, clip, residual
 from assay.compiler.kernels.pool import Pool2d
 from tests.compiler.kernels import reference
 from tests.compiler.kernels.harness import ARM, TARGETS, compile_kernel, isa, random, run
@@ -94,7 +94,7 @@ def test_an_average_may_count_the_padding(text, count_padding):
 @pytest.mark.parametrize("text", TARGETS)
 @pytest.mark.parametrize("kind", ["max", "average"])
 def test_epilogue_steps_apply_in_order(text, kind):
-    epilogue = Epilogue((residual(), clip(-1.5, 1)))
+    epilogue = Epilogue((bias(), residual(), clip(-1.5, 1)))
     check(pool_problem(kind, (5, 6), 9, (2, 2), batch=2, epilogue=epilogue), text)
 
 

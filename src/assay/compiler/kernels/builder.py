@@ -24,6 +24,7 @@ Expr = Any
 Buffer = Any
 """A flat TIR buffer."""
 
+_OPAQUE = 8  # relay::kOpaque, in TVM's op_attr_types.h
 _ALIGNMENT = 64  # bytes: TVM allocates all tensors so; a cache line, and the widest vector
 
 
@@ -120,7 +121,12 @@ class KernelBuilder:
     def function(self, name: str) -> Any:
         """Return the PrimFunc; the builder is spent after that."""
         # Relax's RewriteDataflowReshape takes the outermost statement for a block without asking.
-        attrs = {"global_symbol": name, "tirx.noalias": True, "s_tir": True}
+        attrs = {
+            "global_symbol": name,
+            "tirx.noalias": True,
+            "s_tir": True,
+            "op_pattern": _OPAQUE,  # or TVM would try to fuse kernels that look element-wise
+        }
         return _function(self._parameters, self._blocks.pop()).with_attrs(attrs)
 
     @contextlib.contextmanager
@@ -230,6 +236,18 @@ class RegisterTile:
             for (row, column), buffer in self._memory.items():
                 value = self._builder.load(buffer, 0, self.widths[column])
                 self._values[row, column] = self._builder.let(value)
+
+
+def fold_lanes(
+    b: KernelBuilder, value: Expr, lanes: int, combine: Callable[[Expr, Expr], Expr]
+) -> Expr:
+    """Combine the lanes of a vector to a scalar, halving it through memory."""
+    while lanes > 1:
+        halves = b.workspace("halves", lanes)
+        b.store(halves, 0, value, lanes)
+        lanes //= 2
+        value = b.let(combine(b.load(halves, 0, lanes), b.load(halves, lanes, lanes)))
+    return value
 
 
 def broadcast(value: Expr, lanes: int) -> Expr:

@@ -7,12 +7,12 @@ one or two loops; the innermost axis is cut into vectors.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from typing import Any
 
 from assay.compiler.kernels.builder import Buffer, Expr, KernelBuilder, broadcast
-from assay.compiler.kernels.epilogue import Step
+from assay.compiler.kernels.epilogue import Epilogue, Step
 from assay.compiler.kernels.epilogue_writer import apply_step
 from assay.compiler.kernels.panels import split_columns
 from assay.compiler.kernels.work import task_count
@@ -24,12 +24,19 @@ class Elementwise:
     """A chain of steps on the first operand, broadcast to ``shape``.
 
     Each step with an operand takes the next of ``operands``, whatever kind of operand it names:
-    shapes alone say how they repeat. Kernel parameters, in order: operands, output.
+    shapes alone say how they repeat. Kernel parameters, in order: operands, operands of the
+    epilogue, output.
     """
 
     shape: tuple[int, ...]
     operands: tuple[tuple[int, ...], ...]
     steps: tuple[Step, ...]
+    epilogue: Epilogue = field(default=Epilogue())
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """Shape of the output."""
+        return self.shape
 
     def __post_init__(self) -> None:
         taken = 1 + sum(step.operand is not None for step in self.steps)
@@ -78,15 +85,21 @@ def applicable(problem: Elementwise) -> bool:
 def generate(problem: Elementwise, isa: Isa, name: str, parallel: int = 1) -> Any:
     """Return the kernel as a PrimFunc; parameters as :class:`Elementwise` says."""
     b = KernelBuilder()
-    shapes = problem.operands
+    shapes = (*problem.operands, *problem.epilogue.operand_shapes(problem.shape))
     operands = [b.parameter(f"operand{index}", shape) for index, shape in enumerate(shapes)]
     output = b.parameter("output", problem.shape)
     elements = prod(problem.shape)
     moved = 4 * (elements + sum(map(prod, shapes)))
-    tasks = task_count(isa, parallel, elements * len(problem.steps), moved)
+    tasks = task_count(isa, parallel, elements * _flops(problem), moved)
     axes = loop_axes(problem.shape, [*shapes, problem.shape])
     _ElementwiseWriter(b, problem, isa, axes, operands, output).write(tasks)
     return b.function(name)
+
+
+def _flops(problem: Elementwise) -> int:
+    """Operations per element; those with an exponential take about 20."""
+    steps = (*problem.steps, *problem.epilogue.steps)
+    return sum(20 if Epilogue((step,)).is_long else 1 for step in steps)
 
 
 @dataclass(frozen=True)
@@ -138,7 +151,7 @@ class _ElementwiseWriter:
             for buffer, offset, step in zip(self.operands, offsets, axis.steps, strict=False)
         )
         value = next(values)
-        for step in self.problem.steps:
+        for step in (*self.problem.steps, *self.problem.epilogue.steps):
             right = next(values) if step.operand is not None else None
             value = apply_step(b, step, value, right, lanes)
         b.store(self.output, offsets[-1], value, lanes)

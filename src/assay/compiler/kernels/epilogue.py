@@ -50,11 +50,10 @@ class Epilogue:
         self, output: Sequence[int], channel_axis: int = -1
     ) -> tuple[tuple[int, ...], ...]:
         """Return the shapes of the tensor operands for a given output shape."""
-        axis = channel_axis % len(output)
-        kept = (0, axis)
+        axis = channel_axis % max(len(output), 1)
         shapes = {
-            "channel": (output[axis],),
-            "batch_channel": tuple(n if i in kept else 1 for i, n in enumerate(output)),
+            "channel": tuple(output[axis : axis + 1]),
+            "batch_channel": tuple(n if i in (0, axis) else 1 for i, n in enumerate(output)),
             "tensor": tuple(output),
         }
         return tuple(shapes[step.operand] for step in self.steps if step.operand)

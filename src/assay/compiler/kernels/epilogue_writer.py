@@ -38,8 +38,13 @@ class EpilogueWriter:
         epilogue: Epilogue,
         output: Sequence[int],
         prefix: str = "operand",
+        *,
+        sums_start: bool = True,
     ) -> None:
-        """Declare the operands as parameters of the kernel, for an output of the given shape."""
+        """Declare the operands as parameters of the kernel, for an output of the given shape.
+
+        With ``sums_start`` the kernel starts its sums from :meth:`start`.
+        """
         self._builder = builder
         self._channels = output[-1]
         self._is_long = epilogue.is_long
@@ -52,7 +57,7 @@ class EpilogueWriter:
                 buffer = builder.parameter(f"{prefix}{index}", shape)
             self._steps.append((step, buffer))
         self._bias = None
-        if self._steps and self._steps[0][0] == bias():
+        if sums_start and self._steps and self._steps[0][0] == bias():
             self._bias = self._steps.pop(0)[1]
 
     def start_tile(

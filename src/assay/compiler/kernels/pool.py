@@ -1,8 +1,7 @@
 """Maximum and average pooling, float32 NHWC, with any window and padding.
 
 One output pixel at a time, as many vectors of channels as registers allow; the loops over the
-window have the bounds of the part that lies on the image. A window that is the whole image (global
-pooling) is one run of pixels, with several sums per channel where there are few channels.
+window have the bounds of the part that lies on the image. (Global pooling is a reduction.)
 """
 
 from __future__ import annotations
@@ -106,7 +105,7 @@ def generate(problem: Pool2d, isa: Isa, name: str, parallel: int = 1) -> Any:
     """Return the kernel as a PrimFunc; parameters as :class:`Pool2d` says."""
     b = KernelBuilder()
     source = b.parameter("input", problem.input_shape)
-    epilogue = EpilogueWriter(b, problem.epilogue, problem.output_shape)
+    epilogue = EpilogueWriter(b, problem.epilogue, problem.output_shape, sums_start=False)
     output = b.parameter("output", problem.output_shape)
     moved = 4 * (prod(problem.input_shape) + prod(problem.output_shape))
     tasks = task_count(isa, parallel, problem.flops, moved)
@@ -136,10 +135,7 @@ class _PoolWriter:
                 for run in split_columns(p.channels, self.isa.lanes(), PANEL_VECTORS):
                     with b.serial(run.count) as panel:
                         channel = b.let(run.start + panel * run.packed_columns)
-                        if p.covers_image:
-                            tile = self._image(run, batch * (p.in_h * p.in_w), channel)
-                        else:
-                            tile = self._window(run, batch, corner, rows, columns, channel)
+                        tile = self._window(run, batch, corner, rows, columns, channel)
                         self._finish(tile, rows[1] * columns[1])
                         self.epilogue.write_tile(
                             tile, self.output, Pixels(pixel, 1, 1), batch, channel, run.vectors
@@ -155,40 +151,26 @@ class _PoolWriter:
         channel: Expr,
     ) -> RegisterTile:
         b, p = self.b, self.p
-        tile = self._start(1, run)
+        tile = self._start(run)
         with b.serial(rows[1], carry=tile) as i:
             image_row = corner[0] + (rows[0] + i) * p.dilation_h
             line = b.let((batch * p.in_h + image_row) * p.in_w + corner[1])
             with b.serial(columns[1], carry=tile) as j:
                 pixel = b.let(line + (columns[0] + j) * p.dilation_w)
-                self._take(tile, 0, run, pixel, channel)
+                self._take(tile, run, pixel, channel)
         return tile
 
-    def _image(self, run: PanelRun, first: Expr, channel: Expr) -> RegisterTile:
-        b, pixels = self.b, self.p.in_h * self.p.in_w
-        splits = max(1, min(PANEL_VECTORS // len(run.vectors), pixels))
-        tile = self._start(splits, run)
-        with b.serial(pixels // splits, carry=tile) as index:
-            for split in range(splits):
-                self._take(tile, split, run, first + index * splits + split, channel)
-        for rest in range(pixels - pixels % splits, pixels):
-            self._take(tile, 0, run, first + rest, channel)
-        tile.combine_rows(self._combine)
-        return tile
-
-    def _start(self, rows: int, run: PanelRun) -> RegisterTile:
-        tile = self.b.registers(rows, run.widths)
+    def _start(self, run: PanelRun) -> RegisterTile:
+        tile = self.b.registers(1, run.widths)
         first = LOWEST if self.p.kind == "max" else 0.0
         tile.fill([constant(first, lanes) for lanes in run.widths])
         return tile
 
-    def _take(
-        self, tile: RegisterTile, row: int, run: PanelRun, pixel: Expr, channel: Expr
-    ) -> None:
+    def _take(self, tile: RegisterTile, run: PanelRun, pixel: Expr, channel: Expr) -> None:
         for index, (offset, lanes) in enumerate(run.vectors):
             position = pixel * self.p.channels + channel + offset
             value = self.b.load(self.source, position, lanes)
-            tile.put(row, index, self._combine(tile.get(row, index), value))
+            tile.put(0, index, self._combine(tile.get(0, index), value))
 
     def _combine(self, left: Expr, right: Expr) -> Expr:
         return maximum(left, right) if self.p.kind == "max" else left + right

@@ -6,8 +6,22 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Protocol
 
-from assay.compiler.kernels import dense, depthwise, direct, pointwise, winograd
+from assay.compiler.kernels import (
+    dense,
+    depthwise,
+    direct,
+    elementwise,
+    pointwise,
+    pool,
+    reduction,
+    softmax,
+    winograd,
+)
+from assay.compiler.kernels.elementwise import Elementwise
+from assay.compiler.kernels.pool import Pool2d
 from assay.compiler.kernels.problem import Conv2d, Dense
+from assay.compiler.kernels.reduction import Reduction
+from assay.compiler.kernels.softmax import Softmax
 from assay.compiler.target import Isa
 
 
@@ -31,6 +45,10 @@ GENERATORS: Mapping[type, tuple[Generator, ...]] = MappingProxyType(
     {
         Conv2d: (pointwise, depthwise, direct),
         Dense: (dense,),
+        Elementwise: (elementwise,),
+        Pool2d: (pool,),
+        Reduction: (reduction,),
+        Softmax: (softmax,),
     }
 )
 """Generators by type of problem, the best first."""

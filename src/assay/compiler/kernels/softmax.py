@@ -12,7 +12,15 @@ from math import prod
 from typing import Any
 
 from assay.compiler.kernels import vector_math
-from assay.compiler.kernels.builder import Buffer, Expr, KernelBuilder, broadcast, constant, maximum
+from assay.compiler.kernels.builder import (
+    Buffer,
+    Expr,
+    KernelBuilder,
+    broadcast,
+    constant,
+    fold_lanes,
+    maximum,
+)
 from assay.compiler.kernels.splits import disjoint_vectors
 from assay.compiler.kernels.work import task_count
 from assay.compiler.target import Isa
@@ -89,15 +97,5 @@ class _RowWriter:
             with b.serial(count, carry=tile) as index:
                 offset = b.let(self.start + first + index * lanes)
                 tile.put(0, 0, combine(tile.get(0, 0), value_at(offset, lanes)))
-            result = b.let(combine(result, self._fold(tile.get(0, 0), lanes, combine)))
+            result = b.let(combine(result, fold_lanes(b, tile.get(0, 0), lanes, combine)))
         return result
-
-    def _fold(self, value: Expr, lanes: int, combine: Callable[[Expr, Expr], Expr]) -> Expr:
-        """Combine the lanes of a vector, halving it through memory."""
-        b = self.b
-        while lanes > 1:
-            halves = b.workspace("halves", lanes)
-            b.store(halves, 0, value, lanes)
-            lanes //= 2
-            value = b.let(combine(b.load(halves, 0, lanes), b.load(halves, lanes, lanes)))
-        return value

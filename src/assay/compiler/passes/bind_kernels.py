@@ -7,6 +7,7 @@ equal problems are generated once. What no generator solves is left to the passe
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Any
 
 import tvm
@@ -19,7 +20,7 @@ from assay.compiler.kernels.builder import with_parameter_shapes
 from assay.compiler.kernels.expand_depthwise import ExpandDepthwise
 from assay.compiler.kernels.problem import Conv2d
 from assay.compiler.kernels.select import generator_for
-from assay.compiler.passes.chains import Graph, chain_after
+from assay.compiler.passes.chains import Chain, Graph, chain_after
 from assay.compiler.passes.readers import READERS, Operator, Reader
 from assay.compiler.target import Isa
 
@@ -96,8 +97,9 @@ class _Binder(PyExprMutator):
         operands: tuple[Any, ...] = ()
         if hasattr(problem, "epilogue"):
             chain = chain_after(graph, variables[-1])
-            problem = replace(problem, epilogue=chain.epilogue)
-            variables, operands = (*variables, *chain.variables[1:]), chain.operands
+            if _spreads_alike(chain, problem):
+                problem = replace(problem, epilogue=chain.epilogue)
+                variables, operands = (*variables, *chain.variables[1:]), chain.operands
         generator = generator_for(problem, self._isa, self._aggressive)
         if generator is None:
             return None
@@ -170,3 +172,10 @@ class _Binder(PyExprMutator):
             function = with_parameter_shapes(function, shapes)
             self._kernels[key] = self.builder_.add_func(function, name)
         return relax.call_tir(self._kernels[key], arguments, result.ty)
+
+
+def _spreads_alike(chain: Chain, problem: Any) -> bool:
+    """Tell whether operands are as large as the kernel expects, which may see fewer dimensions."""
+    expected = chain.epilogue.operand_shapes(problem.output_shape)
+    sizes = [prod(tvm_api.static_shape(operand)) for operand in chain.operands]
+    return sizes == [prod(shape) for shape in expected]

@@ -13,7 +13,9 @@ from typing import Any
 from assay.compiler import tvm_api
 from assay.compiler.kernels.epilogue import Epilogue, Step, clip, unary
 
-_UNARY = {
+UNARY = {
+    "exp": "exp",
+    "sqrt": "sqrt",
     "nn.relu": "relu",
     "sigmoid": "sigmoid",
     "tanh": "tanh",
@@ -22,7 +24,11 @@ _UNARY = {
     "abs": "abs",
     "square": "square",
 }
-_BINARY = {"add", "subtract", "multiply", "divide", "maximum", "minimum"}
+"""Relax operators of one operand, and their names as epilogue steps."""
+
+BINARY = ("add", "subtract", "multiply", "divide", "maximum", "minimum")
+"""Relax operators of two operands; steps have the same names."""
+
 _REVERSED = {"subtract": "subtract_from", "divide": "divide_into"}
 
 
@@ -106,18 +112,27 @@ def _next(graph: Graph, var: Any) -> Found | None:
     users = graph.users.get(var, [])
     if len(users) == 2 and None not in users:
         return _swish(graph, var, users) or _hard_swish(graph, var, users)
-    if len(users) != 1 or users[0] is None:
-        return None
-    call = graph.value[users[0]]
-    name = graph.calls(users[0])
-    if name in _UNARY:
-        return unary(_UNARY[name]), None, [users[0]]
+    return _step(graph, var, users[0]) if len(users) == 1 and users[0] is not None else None
+
+
+def step_to(graph: Graph, var: Any, user: Any) -> Found | None:
+    """Return the step on ``var`` that ``user`` is or begins, whoever else uses ``var``."""
+    users = graph.users.get(var, [])
+    found = _next(graph, var) if len(users) == 2 and None not in users else None
+    return found if found and user in found[2] else _step(graph, var, user)
+
+
+def _step(graph: Graph, var: Any, user: Any) -> Found | None:
+    call = graph.value[user]
+    name = graph.calls(user)
+    if name in UNARY:
+        return unary(UNARY[name]), None, [user]
+    if name == "nn.leakyrelu":
+        return unary("leaky_relu", float(call.attrs.alpha)), None, [user]
     if name == "clip":
         low, high = (float(tvm_api.scalar(limit)) for limit in call.args[1:3])
-        return clip(low, high), None, [users[0]]
-    if name in _BINARY:
-        return _binary(graph, var, users[0])
-    return None
+        return clip(low, high), None, [user]
+    return _binary(graph, var, user) if name in BINARY else None
 
 
 def _binary(graph: Graph, var: Any, user: Any) -> Found | None:

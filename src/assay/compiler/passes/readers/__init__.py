@@ -9,13 +9,29 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from assay.compiler.passes.readers import convolution, dense
+from assay.compiler.passes.readers import (
+    convolution,
+    dense,
+    elementwise,
+    pool,
+    reduction,
+    softmax,
+)
 from assay.compiler.passes.readers.operator import Operator, Reader
 
 __all__ = ["READERS", "Operator", "Reader"]
 
 READERS: tuple[Mapping[str, Reader], ...] = (
     MappingProxyType({"nn.conv2d": convolution.read, "matmul": dense.read}),
+    MappingProxyType(
+        {
+            "nn.avg_pool2d": pool.read,
+            "nn.max_pool2d": pool.read,
+            "nn.softmax": softmax.read,
+            **dict.fromkeys(("max", "mean", "min", "sum"), reduction.read),
+        }
+    ),
+    MappingProxyType(dict.fromkeys(elementwise.OPERATORS, elementwise.read)),
 )
 """Readers by operator, in the order in which kernels may claim the graph.
 

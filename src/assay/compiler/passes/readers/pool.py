@@ -1,0 +1,48 @@
+"""Read pooling; over the whole image it is a reduction."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from assay.compiler import tvm_api
+from assay.compiler.kernels.pool import Pool2d
+from assay.compiler.kernels.reduction import Reduction
+from assay.compiler.passes.chains import Graph
+from assay.compiler.passes.readers.operator import Operator
+
+
+def read(graph: Graph, var: Any) -> Operator | None:
+    """Read ``nn.max_pool2d`` or ``nn.avg_pool2d`` of a float32 tensor in NHWC."""
+    call = graph.value[var]
+    attrs, source = call.attrs, call.args[0]
+    layouts = {str(attrs.layout), str(attrs.out_layout)}
+    if layouts != {"NHWC"} or str(source.ty.dtype) != "float32":
+        return None
+    batch, in_h, in_w, channels = tvm_api.static_shape(source)
+    _, out_h, out_w, _ = tvm_api.static_shape(var)
+    kernel_h, kernel_w = (int(value) for value in attrs.pool_size)
+    stride_h, stride_w = (int(value) for value in attrs.strides)
+    dilation_h, dilation_w = (int(value) for value in attrs.dilation)
+    pad_top, pad_left = (int(value) for value in attrs.padding[:2])
+    problem = Pool2d(
+        "max" if graph.calls(var) == "nn.max_pool2d" else "average",
+        batch, in_h, in_w, channels, out_h, out_w, kernel_h, kernel_w, stride_h, stride_w,
+        pad_top, pad_left, dilation_h, dilation_w, bool(attrs.count_include_pad),
+    )  # fmt: skip
+    if problem.kind == "average" and problem.count_padding and _leaves_padding(call, problem):
+        return None
+    if problem.covers_image:
+        kind = "max" if problem.kind == "max" else "mean"
+        return Operator(Reduction(kind, batch, in_h * in_w, channels), (var,), (source,))
+    return Operator(problem, (var,), (source,))
+
+
+def _leaves_padding(call: Any, p: Pool2d) -> bool:
+    """Tell whether windows reach beyond the padding too, as they may in ceil mode.
+
+    What is beyond does not count, and the kernel would count it.
+    """
+    bottom, right = (int(value) for value in call.attrs.padding[2:])
+    down = (p.out_h - 1) * p.stride_h + (p.kernel_h - 1) * p.dilation_h - p.pad_top
+    across = (p.out_w - 1) * p.stride_w + (p.kernel_w - 1) * p.dilation_w - p.pad_left
+    return down >= p.in_h + bottom or across >= p.in_w + right
