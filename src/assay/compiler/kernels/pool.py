@@ -24,6 +24,7 @@ from assay.compiler.kernels.builder import (
 from assay.compiler.kernels.epilogue import Epilogue
 from assay.compiler.kernels.epilogue_writer import EpilogueWriter, Pixels
 from assay.compiler.kernels.panels import PanelRun, split_columns
+from assay.compiler.kernels.problem import Layout, image_shape
 from assay.compiler.kernels.windows import Window
 from assay.compiler.kernels.work import task_count
 from assay.compiler.target import Isa
@@ -34,7 +35,7 @@ LOWEST = -3.4028234663852886e38  # what TFLite's MAX_POOL_2D starts from
 
 @dataclass(frozen=True)
 class Pool2d:
-    """Pooling of NHWC images; padding never enters a maximum.
+    """Pooling of images in ``layout``; padding never enters a maximum.
 
     ``count_padding`` tells whether an average divides by the whole window (True) or, as TFLite
     does, by the part of it on the image (False). Kernel parameters, in order: input, epilogue
@@ -58,16 +59,22 @@ class Pool2d:
     dilation_w: int = 1
     count_padding: bool = False
     epilogue: Epilogue = field(default=Epilogue())
+    layout: Layout = "NHWC"
+
+    @property
+    def channel_axis(self) -> int:
+        """The channels' axis of the activations."""
+        return self.layout.index("C")
 
     @property
     def input_shape(self) -> tuple[int, int, int, int]:
-        """Shape of the input, NHWC."""
-        return (self.batch, self.in_h, self.in_w, self.channels)
+        """Shape of the input."""
+        return image_shape(self.layout, self.batch, self.in_h, self.in_w, self.channels)
 
     @property
     def output_shape(self) -> tuple[int, int, int, int]:
-        """Shape of the output, NHWC."""
-        return (self.batch, self.out_h, self.out_w, self.channels)
+        """Shape of the output."""
+        return image_shape(self.layout, self.batch, self.out_h, self.out_w, self.channels)
 
     @property
     def rows(self) -> Window:
@@ -97,8 +104,8 @@ class Pool2d:
 
 
 def applicable(problem: Pool2d) -> bool:
-    """Tell whether the kernel fits: always."""
-    return True
+    """Tell whether the kernel fits: activations have to be NHWC."""
+    return problem.layout == "NHWC"
 
 
 def generate(problem: Pool2d, isa: Isa, name: str, parallel: int = 1) -> Any:

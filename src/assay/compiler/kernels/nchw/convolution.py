@@ -127,10 +127,10 @@ def make_plan(problem: Conv2d, isa: Isa, parallel: int) -> Plan:
         parts = p.batch * p.groups * panel_count(runs)
         sharing = choose_sharing(tasks, parts, p.groups * tiles.tiles, input_bytes, weight_bytes)
         return Plan(p, p.out_h, runs, tiles, sharing, None)
-    lines = _lines_per_band(p, isa, tasks)
-    runs = split_columns(lines * p.out_w, isa.lanes(), tile.vectors)
-    band = UnrolledBand(p.rows, p.columns, lines)
-    return Plan(p, lines, runs, tiles, "rows" if tasks > 1 else "nothing", band)
+    elements = isa.l2_bytes // 2 // (4 * inputs)
+    band = UnrolledBand.within(p.rows, p.columns, elements, -(-p.out_h // tasks))
+    runs = split_columns(band.lines * p.out_w, isa.lanes(), tile.vectors)
+    return Plan(p, band.lines, runs, tiles, "rows" if tasks > 1 else "nothing", band)
 
 
 def _reads_in_place(p: Conv2d) -> bool:
@@ -138,16 +138,6 @@ def _reads_in_place(p: Conv2d) -> bool:
     last = p.rows.source(p.out_h - 1, p.kernel_h - 1)
     steps = (p.kernel_w, p.stride_h, p.stride_w, p.pad_top, p.pad_left)
     return steps == (1, 1, 1, 0, 0) and p.out_w == p.in_w and last < p.in_h
-
-
-def _lines_per_band(p: Conv2d, isa: Isa, tasks: int) -> int:
-    """Return how many lines keep a band within half the second-level cache, in even bands."""
-    inputs = p.in_c // p.groups
-    one, two = (4 * inputs * UnrolledBand(p.rows, p.columns, n).size for n in (1, 2))
-    fitting = 1 + max(0, isa.l2_bytes // 2 - one) // (two - one)
-    share = -(-p.out_h // tasks)
-    most = max(1, min(fitting, p.out_h, share))
-    return -(-p.out_h // -(-p.out_h // most))
 
 
 @dataclass(frozen=True)

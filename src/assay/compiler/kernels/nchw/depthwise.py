@@ -67,18 +67,14 @@ class _Writer:
     def write(self, tasks: int) -> None:
         """Deal out bands of planes, each of them small enough for the first-level cache."""
         b, p = self.b, self.p
-        one, two = (4 * UnrolledBand(p.rows, p.columns, n).size for n in (1, 2))
-        fitting = 1 + max(0, self.isa.l1_bytes // 2 - one) // (two - one)
-        bands = -(-p.out_h // min(fitting, p.out_h))
-        lines = -(-p.out_h // bands)
-        band = UnrolledBand(p.rows, p.columns, lines)
+        band = UnrolledBand.within(p.rows, p.columns, self.isa.l1_bytes // 8, p.out_h)
         loop = b.parallel if tasks > 1 else b.serial
         with loop(p.batch * p.in_c) as plane:
             space = b.workspace("unrolled", band.size)
             batch, channel = b.let(plane // p.in_c), b.let(plane % p.in_c)
             image = b.let(plane * (p.in_h * p.in_w))
-            with b.serial(bands) as index:
-                line = b.let(minimum(index * lines, p.out_h - lines))
+            with b.serial(-(-p.out_h // band.lines)) as index:
+                line = b.let(minimum(index * band.lines, p.out_h - band.lines))
                 band.fill(b, self.source, image, space, 0, line, self.isa.lanes())
                 with b.serial(p.out_c // p.in_c) as copy:
                     target = b.let(channel * (p.out_c // p.in_c) + copy)

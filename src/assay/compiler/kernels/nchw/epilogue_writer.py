@@ -21,8 +21,17 @@ _STACK_FLOATS = 255  # TVM takes less than 1 KiB from the stack
 class PlaneEpilogueWriter:
     """Emits an epilogue for vectors of pixels; a leading bias starts the sums instead."""
 
-    def __init__(self, builder: KernelBuilder, epilogue: Epilogue, output: Sequence[int]) -> None:
-        """Declare the operands as parameters of the kernel, for an output of shape NCHW."""
+    def __init__(
+        self,
+        builder: KernelBuilder,
+        epilogue: Epilogue,
+        output: Sequence[int],
+        sums_start: bool = True,
+    ) -> None:
+        """Declare the operands as parameters of the kernel, for an output of shape NCHW.
+
+        A kernel whose results are no sums (``sums_start`` false) treats a bias as any step.
+        """
         self._builder = builder
         self._channels, self._pixels = output[1], output[2] * output[3]
         self._is_long = epilogue.is_long
@@ -35,7 +44,7 @@ class PlaneEpilogueWriter:
                 buffer = builder.parameter(f"operand{index}", shape)
             self._steps.append((step, buffer))
         self._bias = None
-        if self._steps and self._steps[0][0] == bias():
+        if sums_start and self._steps and self._steps[0][0] == bias():
             self._bias = self._steps.pop(0)[1]
 
     def start(self, channel: Expr, lanes: int) -> Expr:

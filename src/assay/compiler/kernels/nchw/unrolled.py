@@ -28,6 +28,14 @@ class UnrolledBand:
     columns: Window
     lines: int
 
+    @classmethod
+    def within(cls, rows: Window, columns: Window, elements: int, most: int) -> UnrolledBand:
+        """Return a band of as many lines as fit, at most ``most``; all bands are about as tall."""
+        one, two = (cls(rows, columns, lines).size for lines in (1, 2))
+        fitting = 1 + max(0, elements - one) // (two - one)
+        bands = -(-rows.out_size // max(1, min(fitting, rows.out_size, most)))
+        return cls(rows, columns, -(-rows.out_size // bands))
+
     @property
     def phases(self) -> int:
         """Groups of image lines: taps of the window meet that many different ones."""
