@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -27,11 +29,11 @@ def conv(graph, x, shape, kernel=1, stride=1, name="conv", activation="NONE"):
     return graph.op("CONV_2D", [x, filter_, bias], out, options=options), out
 
 
-def check(graph, tmp_path, opt_level=3):
+def check(graph, tmp_path, opt_level=3, layout="nhwc"):
     """Compile, compare with LiteRT's reference kernels, and return the operators that are left."""
     path = tmp_path / "model.tflite"
     path.write_bytes(graph.build())
-    build = assay.compile(path, opt_level=opt_level, layout="nhwc")
+    build = assay.compile(path, opt_level=opt_level, layout=layout)
     ours, reference = open_build(build), open_litert(path, reference=True)
     x = [RNG.normal(0, 2, spec.shape).astype(np.float32) for spec in ours.inputs]
     results, expected = ours(*x), reference(*x)
@@ -279,3 +281,30 @@ def test_a_reshape_of_a_result_costs_no_kernel(tmp_path):
     w, b = graph.constant("w", weights(4, 9 * 7 * 6)), graph.constant("b", weights(4))
     graph.output(graph.op("FULLY_CONNECTED", [y, w, b], (1, 4)))
     assert check(graph, tmp_path) == "2 call_tir"
+
+
+def mixed_network():
+    """Convolutions of each kind, a residual, pooling, a gate, and a dense layer."""
+    graph, x = start(h=12, w=15, c=3, n=2)
+    y, shape = conv(graph, x, (2, 12, 15, 3, 11), kernel=3, activation="RELU6", name="first")
+    options = {"stride_h": 1, "stride_w": 1, "activation": "RELU6", "depth_multiplier": 1}
+    taps, bias = graph.constant("taps", weights(1, 3, 3, 11)), graph.constant("b", weights(11))
+    z = graph.op("DEPTHWISE_CONV_2D", [y, taps, bias], shape, options=options)
+    z, _ = conv(graph, z, (*shape, 11), name="project")
+    z = graph.op("ADD", [z, y], shape)
+    window = {"stride_h": 2, "stride_w": 2, "filter_height": 3, "filter_width": 3}
+    z = graph.op("MAX_POOL_2D", [z], (2, 5, 7, 11), options=window)
+    axes = graph.constant("axes", np.array([1, 2], np.int32))
+    mean = graph.op("MEAN", [z, axes], (2, 1, 1, 11), options={"keep_dims": True})
+    gate = graph.op("LOGISTIC", [mean], (2, 1, 1, 11))
+    z = graph.op("MUL", [z, gate], (2, 5, 7, 11))
+    z, _ = conv(graph, z, (2, 6, 8, 11, 6), kernel=3, stride=2, name="last")
+    z = graph.op("MEAN", [z, axes], (2, 6), options={"keep_dims": False})
+    graph.output(z)
+    return graph
+
+
+@pytest.mark.parametrize("opt_level", [3, 4])
+def test_nchw_runs_in_kernels_with_one_transpose(tmp_path, opt_level):
+    left = check(mixed_network(), tmp_path, opt_level, layout="nchw")
+    assert re.fullmatch(r"\d+ call_tir, 1 permute_dims", left)

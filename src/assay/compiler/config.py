@@ -21,7 +21,7 @@ class Config:
     target: an LLVM target, old or new form, or ``native`` for this machine's CPU.
     target_host: target of the code that calls the kernels; the same as ``target`` if None.
     opt_level: 0 to 4, each a superset of the one below (docs/opt-levels.md).
-    layout: ``nhwc`` as imported, ``nchw`` converted, ``auto`` the one that is faster.
+    layout: ``nhwc`` as imported, ``nchw`` converted, ``auto`` the one that is faster, NHWC.
     convert_ops: operators that take part in the layout conversion; all that can if None.
     precision: ``float`` runs quantized operators in FP32 between dequantize and quantize.
     pipeline: ``stock`` is TVM's own default pipeline with nothing of assay's.

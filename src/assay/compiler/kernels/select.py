@@ -18,6 +18,9 @@ from assay.compiler.kernels import (
     winograd,
 )
 from assay.compiler.kernels.elementwise import Elementwise
+from assay.compiler.kernels.nchw import convolution as nchw_convolution
+from assay.compiler.kernels.nchw import depthwise as nchw_depthwise
+from assay.compiler.kernels.nchw import pool as nchw_pool
 from assay.compiler.kernels.pool import Pool2d
 from assay.compiler.kernels.problem import Conv2d, Dense
 from assay.compiler.kernels.reduction import Reduction
@@ -43,10 +46,10 @@ class Generator(Protocol):
 
 GENERATORS: Mapping[type, tuple[Generator, ...]] = MappingProxyType(
     {
-        Conv2d: (pointwise, depthwise, direct),
+        Conv2d: (nchw_depthwise, nchw_convolution, pointwise, depthwise, direct),
         Dense: (dense,),
         Elementwise: (elementwise,),
-        Pool2d: (pool,),
+        Pool2d: (nchw_pool, pool),
         Reduction: (reduction,),
         Softmax: (softmax,),
     }

@@ -39,10 +39,11 @@ WORTHWHILE_GAIN = 1.2  # below that, not worth different last bits and larger we
 
 
 def applicable(problem: Conv2d) -> bool:
-    """Tell whether the window is 3x3, dense, and moves by single pixels."""
+    """Tell whether the window is 3x3, dense, and moves by single pixels, in NHWC."""
     p = problem
     window = (p.kernel_h, p.kernel_w, p.stride_h, p.stride_w, p.dilation_h, p.dilation_w)
-    return window == (3, 3, 1, 1, 1, 1) and p.groups == 1 and not p.input_gate
+    plain = p.layout == "NHWC" and p.groups == 1 and not p.input_gate
+    return window == (3, 3, 1, 1, 1, 1) and plain
 
 
 def worthwhile(problem: Conv2d, isa: Isa) -> bool:

@@ -48,7 +48,7 @@ class _Layer:
 
 
 def bind_kernels(isa: Isa, aggressive: bool) -> Any:
-    """Return the module pass for the operators of ``READERS``, float32, activations NHWC.
+    """Return the module pass for the operators of ``READERS``, float32.
 
     ``aggressive`` also takes kernels that change the last bits (Winograd) or span two layers.
     """
@@ -96,7 +96,7 @@ class _Binder(PyExprMutator):
         problem, variables = operator.problem, operator.variables
         operands: tuple[Any, ...] = ()
         if hasattr(problem, "epilogue"):
-            chain = chain_after(graph, variables[-1])
+            chain = chain_after(graph, variables[-1], getattr(problem, "channel_axis", -1))
             if _spreads_alike(chain, problem):
                 problem = replace(problem, epilogue=chain.epilogue)
                 variables, operands = (*variables, *chain.variables[1:]), chain.operands
@@ -166,7 +166,7 @@ class _Binder(PyExprMutator):
         shapes = tuple(tvm_api.static_shape(each) for each in (*arguments, result))
         key = (problem, shapes)
         if key not in self._kernels:
-            kind = generator.__name__.rpartition(".")[2]
+            kind = generator.__name__.partition(".kernels.")[2].replace(".", "_")
             name = f"{kind}_{len(self._kernels)}"
             function = generator.generate(problem, self._isa, name, _PLANNED_TASKS)
             function = with_parameter_shapes(function, shapes)
@@ -176,6 +176,7 @@ class _Binder(PyExprMutator):
 
 def _spreads_alike(chain: Chain, problem: Any) -> bool:
     """Tell whether operands are as large as the kernel expects, which may see fewer dimensions."""
-    expected = chain.epilogue.operand_shapes(problem.output_shape)
+    axis = getattr(problem, "channel_axis", -1)
+    expected = chain.epilogue.operand_shapes(problem.output_shape, axis)
     sizes = [prod(tvm_api.static_shape(operand)) for operand in chain.operands]
     return sizes == [prod(shape) for shape in expected]

@@ -88,13 +88,16 @@ def _arguments(value: Any) -> Iterator[Any]:
         yield value
 
 
-def chain_after(graph: Graph, anchor: Any) -> Chain:
-    """Return the longest chain of epilogue steps after the anchor, up to what is taken already."""
+def chain_after(graph: Graph, anchor: Any, channel_axis: int = -1) -> Chain:
+    """Return the longest chain of epilogue steps after the anchor, up to what is taken already.
+
+    ``channel_axis`` is the one that operands per channel spread along.
+    """
     steps: list[Step] = []
     operands: list[Any] = []
     variables = [anchor]
     while True:
-        found = _next(graph, variables[-1])
+        found = _next(graph, variables[-1], channel_axis)
         if found is None or graph.taken.intersection(found[2]):
             return Chain(Epilogue(tuple(steps)), tuple(operands), tuple(variables))
         step, operand, covered = found
@@ -107,12 +110,14 @@ def chain_after(graph: Graph, anchor: Any) -> Chain:
 Found = tuple[Step, Any, list[Any]]
 
 
-def _next(graph: Graph, var: Any) -> Found | None:
+def _next(graph: Graph, var: Any, channel_axis: int = -1) -> Found | None:
     """Return the step that follows, its operand if any, and the variables it defines."""
     users = graph.users.get(var, [])
     if len(users) == 2 and None not in users:
         return _swish(graph, var, users) or _hard_swish(graph, var, users)
-    return _step(graph, var, users[0]) if len(users) == 1 and users[0] is not None else None
+    if len(users) != 1 or users[0] is None:
+        return None
+    return _step(graph, var, users[0], channel_axis)
 
 
 def step_to(graph: Graph, var: Any, user: Any) -> Found | None:
@@ -122,7 +127,7 @@ def step_to(graph: Graph, var: Any, user: Any) -> Found | None:
     return found if found and user in found[2] else _step(graph, var, user)
 
 
-def _step(graph: Graph, var: Any, user: Any) -> Found | None:
+def _step(graph: Graph, var: Any, user: Any, channel_axis: int = -1) -> Found | None:
     call = graph.value[user]
     name = graph.calls(user)
     if name in UNARY:
@@ -132,10 +137,10 @@ def _step(graph: Graph, var: Any, user: Any) -> Found | None:
     if name == "clip":
         low, high = (float(tvm_api.scalar(limit)) for limit in call.args[1:3])
         return clip(low, high), None, [user]
-    return _binary(graph, var, user) if name in BINARY else None
+    return _binary(graph, var, user, channel_axis) if name in BINARY else None
 
 
-def _binary(graph: Graph, var: Any, user: Any) -> Found | None:
+def _binary(graph: Graph, var: Any, user: Any, channel_axis: int) -> Found | None:
     call = graph.value[user]
     name = graph.calls(user)
     left, right = call.args
@@ -148,18 +153,19 @@ def _binary(graph: Graph, var: Any, user: Any) -> Found | None:
     constant = tvm_api.constant_value(other)
     if constant is not None and constant.size == 1:
         return Step(op, constants=(float(constant.reshape(())),)), None, [user]
-    kind = _operand_kind(tvm_api.static_shape(other), shape)
+    kind = _operand_kind(tvm_api.static_shape(other), shape, channel_axis)
     return None if kind is None else (Step(op, kind), other, [user])
 
 
-def _operand_kind(shape: tuple[int, ...], output: tuple[int, ...]) -> Any:
+def _operand_kind(shape: tuple[int, ...], output: tuple[int, ...], channel_axis: int) -> Any:
     """Return how an operand of that shape spreads over the output, None if not as steps can."""
     if shape == output:
         return "tensor"
-    trimmed = shape[next((i for i, extent in enumerate(shape) if extent != 1), len(shape)) :]
-    if trimmed == (output[-1],):
+    axis = channel_axis % max(1, len(output))
+    padded = (1,) * (len(output) - len(shape)) + shape
+    if padded == tuple(n if i == axis else 1 for i, n in enumerate(output)):
         return "channel"
-    per_batch = (output[0], *[1] * (len(output) - 2), output[-1])
+    per_batch = tuple(n if i in (0, axis) else 1 for i, n in enumerate(output))
     return "batch_channel" if shape == per_batch else None
 
 

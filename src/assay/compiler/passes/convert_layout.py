@@ -69,6 +69,8 @@ def convert_layout(ops: tuple[str, ...] | None, propagate: bool) -> Any:
             mod = _widen_constants(mod)
         with _layout_passes_through(carriers):
             mod = relax.transform.ConvertLayout(desired)(mod)
+        if propagate:
+            mod = _reshape_thin_images(mod)
         return relax.transform.CanonicalizeBindings()(mod)
 
     return run
@@ -92,13 +94,38 @@ def _layout_passes_through(ops: set[str]) -> Iterator[None]:
             Op.get(op).reset_attr(_INFER)
 
 
-def _widen_constants(mod: Any) -> Any:
-    """Give constants next to a 4-D operand four dimensions: layout inference follows the lower."""
-    widener = _Widener(mod)
+def _rewritten(mutate: Any, mod: Any) -> Any:
     for var, function in mod.functions_items():
         if isinstance(function, relax.Function):
-            widener.builder_.update_func(var, widener.visit_expr(function))
-    return widener.builder_.get()
+            mutate.builder_.update_func(var, mutate.visit_expr(function))
+    return mutate.builder_.get()
+
+
+def _widen_constants(mod: Any) -> Any:
+    """Give constants next to a 4-D operand four dimensions: layout inference follows the lower."""
+    return _rewritten(_Widener(mod), mod)
+
+
+def _reshape_thin_images(mod: Any) -> Any:
+    """Replace transposes that only move axes of size 1 by reshapes: no element changes its place.
+
+    Images of one pixel have such, in front of a dense layer.
+    """
+    return _rewritten(_ThinTransposes(mod), mod)
+
+
+@mutator
+class _ThinTransposes(PyExprMutator):
+    def visit_call_(self, call: Any) -> Any:
+        call = self.visit_expr_post_order(call)
+        if tvm_api.op_name(call) != "permute_dims" or tvm_api.is_constant(call.args[0]):
+            return call
+        shape = tvm_api.static_shape(call.args[0])
+        axes = [int(axis) for axis in call.attrs.axes or reversed(range(len(shape)))]
+        kept = [axis for axis in axes if shape[axis] != 1]
+        if kept != sorted(kept):
+            return call
+        return relax.op.reshape(call.args[0], [shape[axis] for axis in axes])
 
 
 @mutator

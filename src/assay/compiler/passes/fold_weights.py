@@ -37,13 +37,24 @@ class _Folder(PyExprMutator):
         call = self.visit_expr_post_order(call)
         name = tvm_api.op_name(call)
         if name not in ("permute_dims", "reshape", "dequantize"):
-            return call
+            return self._with_constants(call)
         data = self._constant(call.args[0])
         if data is None:
             return call
         if name == "dequantize":
             return relax.const(_dequantized(call, data))
         return relax.const(tvm_api.move_constant(call, data))
+
+    def _with_constants(self, call: Any) -> Any:
+        """Put folded weights themselves in place of their variables: passes look for constants."""
+        values = [self._constant(arg) for arg in call.args]
+        if all(value is None for value in values):
+            return call
+        args = [
+            arg if value is None or tvm_api.is_constant(arg) else relax.const(value)
+            for arg, value in zip(call.args, values, strict=True)
+        ]
+        return relax.Call(call.op, args, call.attrs)
 
     def _constant(self, expr: Any) -> npt.NDArray[Any] | None:
         """Return the value of a constant, or of a variable that was bound to one."""

@@ -10,12 +10,12 @@ import numpy as np
 from assay.compiler import tvm_api
 from assay.compiler.kernels import pointwise
 from assay.compiler.passes.chains import Graph
-from assay.compiler.passes.convolutions import read_convolution
+from assay.compiler.passes.convolutions import image_extents, read_convolution, weights_hwio
 from assay.compiler.passes.readers.operator import Operator
 
 
 def read(graph: Graph, var: Any) -> Operator | None:
-    """Read ``nn.conv2d`` in NHWC with constant float32 weights."""
+    """Read ``nn.conv2d`` with constant float32 weights."""
     call = graph.value[var]
     weights = tvm_api.constant_value(call.args[1])
     if weights is None or weights.dtype != np.float32:
@@ -23,7 +23,8 @@ def read(graph: Graph, var: Any) -> Operator | None:
     problem = read_convolution(call)
     if problem is None:
         return None
-    operator = Operator(problem, (var,), (call.args[0],), weights.reshape(problem.weights_shape))
+    weights = weights_hwio(call, problem, weights)
+    operator = Operator(problem, (var,), (call.args[0],), weights)
     return _with_gate(graph, _with_padding(graph, operator))
 
 
@@ -33,14 +34,15 @@ def _with_padding(graph: Graph, operator: Operator) -> Operator:
     if not _absorbs(graph, padded, "nn.pad"):
         return operator
     call = graph.value[padded]
+    source, p = call.args[0], operator.problem
     widths = [int(width) for width in call.attrs.pad_width]
-    spatial = widths[:2] == [0, 0] == widths[6:] and min(widths) >= 0
+    around = {axis: widths[2 * i : 2 * i + 2] for i, axis in enumerate(p.layout)}
+    spatial = around["N"] == [0, 0] == around["C"] and min(widths) >= 0
     zeros = float(call.attrs.pad_value) == 0 and str(call.attrs.pad_mode) == "constant"
     if not spatial or not zeros:
         return operator
-    source, p = call.args[0], operator.problem
-    _, in_h, in_w, _ = tvm_api.static_shape(source)
-    pads = {"pad_top": p.pad_top + widths[2], "pad_left": p.pad_left + widths[4]}
+    _, in_h, in_w, _ = image_extents(source, p.layout)
+    pads = {"pad_top": p.pad_top + around["H"][0], "pad_left": p.pad_left + around["W"][0]}
     problem = replace(p, in_h=in_h, in_w=in_w, **pads)
     return replace(operator, problem=problem, inputs=(source,), absorbed=(padded,))
 

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
-from assay.compiler import tvm_api
 from assay.compiler.kernels.pool import Pool2d
+from assay.compiler.kernels.problem import Layout
 from assay.compiler.kernels.reduction import Reduction
 from assay.compiler.passes.chains import Graph
+from assay.compiler.passes.convolutions import image_extents
 from assay.compiler.passes.readers.operator import Operator
 
 
 def read(graph: Graph, var: Any) -> Operator | None:
-    """Read ``nn.max_pool2d`` or ``nn.avg_pool2d`` of a float32 tensor in NHWC."""
+    """Read ``nn.max_pool2d`` or ``nn.avg_pool2d`` of a float32 tensor."""
     call = graph.value[var]
     attrs, source = call.attrs, call.args[0]
-    layouts = {str(attrs.layout), str(attrs.out_layout)}
-    if layouts != {"NHWC"} or str(source.ty.dtype) != "float32":
+    layout = str(attrs.layout)
+    if layout not in get_args(Layout) or str(attrs.out_layout) != layout:
         return None
-    batch, in_h, in_w, channels = tvm_api.static_shape(source)
-    _, out_h, out_w, _ = tvm_api.static_shape(var)
+    if str(source.ty.dtype) != "float32":
+        return None
+    batch, in_h, in_w, channels = image_extents(source, layout)
+    _, out_h, out_w, _ = image_extents(var, layout)
     kernel_h, kernel_w = (int(value) for value in attrs.pool_size)
     stride_h, stride_w = (int(value) for value in attrs.strides)
     dilation_h, dilation_w = (int(value) for value in attrs.dilation)
@@ -28,12 +31,15 @@ def read(graph: Graph, var: Any) -> Operator | None:
         "max" if graph.calls(var) == "nn.max_pool2d" else "average",
         batch, in_h, in_w, channels, out_h, out_w, kernel_h, kernel_w, stride_h, stride_w,
         pad_top, pad_left, dilation_h, dilation_w, bool(attrs.count_include_pad),
+        layout="NCHW" if layout == "NCHW" else "NHWC",
     )  # fmt: skip
     if problem.kind == "average" and problem.count_padding and _leaves_padding(call, problem):
         return None
     if problem.covers_image:
         kind = "max" if problem.kind == "max" else "mean"
-        return Operator(Reduction(kind, batch, in_h * in_w, channels), (var,), (source,))
+        inner = channels if layout == "NHWC" else 1
+        outer = batch * channels // inner
+        return Operator(Reduction(kind, outer, in_h * in_w, inner), (var,), (source,))
     return Operator(problem, (var,), (source,))
 
 
