@@ -31,8 +31,8 @@ def zipped() -> bytes:
 @pytest.mark.parametrize(
     ("name", "content", "kind"),
     [
-        ("net.onnx", b"\x08\x07\x12\x07pytorch\x1a\x052.1.0:", "ONNX"),
-        ("net.onnx", b"\x08\x08:\x90\x03\n\x10\n\x01x", "ONNX"),
+        ("net.tflite", b"\x08\x07\x12\x07pytorch\x1a\x052.1.0:", "ONNX"),
+        ("net.tflite", b"\x08\x08:\x90\x03\n\x10\n\x01x", "ONNX"),
         ("net.h5", b"\x89HDF\r\n\x1a\n" + bytes(8), "HDF5"),
         ("net.keras", zipped(), "ZIP"),
         ("saved_model.pb", b"\x08\x01\x12\xa4\x0b\n\x95\x02", "SavedModel"),

@@ -48,9 +48,10 @@ class Tensor:
 class Operator:
     """One operator, in execution order.
 
-    ``name`` is TFLite's builtin name (``CONV_2D``) or ``CUSTOM:<code>``; ``layer`` the name of the
-    first output tensor. ``inputs`` and ``outputs`` are tensor indices, -1 standing for an optional
-    input that is left out. ``weights`` are the constant tensors it learned (see
+    ``name`` is TFLite's builtin name (``CONV_2D``) or ``CUSTOM:<code>``, or ONNX's (``Conv``), with
+    the domain before it if that is not ONNX's own; ``layer`` the name of the node, if it has one,
+    or of the first output tensor. ``inputs`` and ``outputs`` are tensor indices, -1 standing for an
+    optional input that is left out. ``weights`` are the constant tensors it learned (see
     :func:`assay.model.macs.weights_of`) and ``parameters`` their elements. ``macs`` counts
     multiply-accumulate operations of one inference (see :func:`assay.model.macs.count_macs`).
     """
@@ -78,12 +79,15 @@ class Signature:
 
 @dataclass(frozen=True)
 class Model:
-    """The facts of a model file. Tensors and operators are those of the first subgraph."""
+    """The facts of a model file. Tensors and operators are those of the first subgraph.
+
+    ``version`` is that of TFLite's schema, or of ONNX's operator set.
+    """
 
     path: Path
     sha256: str
     size_bytes: int
-    format: Literal["tflite"]
+    format: Literal["tflite", "onnx"]
     version: int
     description: str
     precision: Precision

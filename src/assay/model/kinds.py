@@ -51,7 +51,7 @@ def guess_kind(data: bytes) -> tuple[str, str] | None:
         and data[1] in _ONNX_VERSIONS
         and data[2] in _ONNX_NEXT_FIELDS
     ):
-        return "an ONNX model", "give the .tflite export of the same network"
+        return "an ONNX model", "name it .onnx"
     if data.startswith(_SAVED_MODEL):
         return "a TensorFlow SavedModel", _CONVERT
     return None

@@ -1,4 +1,4 @@
-"""From a TFLite file to its facts."""
+"""From a model file to its facts; the reader of TFLite."""
 
 from __future__ import annotations
 
@@ -26,11 +26,16 @@ _ATTRIBUTE_ELEMENTS = 64  # operands that are attributes are one number a dimens
 
 
 def read(path: str | os.PathLike[str]) -> Model:
-    """Return the facts of a ``.tflite`` file, once it is verified.
+    """Return the facts of a ``.tflite`` or ``.onnx`` file, once it is verified.
 
-    Raises ModelError if the file is missing, unreadable, of another kind, or damaged.
+    Raises ModelError if the file is missing, unreadable, of another kind, or damaged, and
+    MissingDependencyError for an ``.onnx`` file if the package that reads it is not installed.
     """
     file = Path(path)
+    if file.suffix.lower() == ".onnx":
+        from assay.model.onnx.reader import read as read_onnx
+
+        return read_onnx(file)
     data = load(file)
     verify(file, data)
     return _Reader(file, data).model()

@@ -1,4 +1,4 @@
-"""The bytes of a TFLite file, or one sentence on why there are none."""
+"""The bytes of a model file, or one sentence on why there are none."""
 
 from __future__ import annotations
 
@@ -20,9 +20,7 @@ def load(path: Path) -> bytes:
     Raises ModelError for a path without readable content, and for any other kind of file.
     """
     name = shown(path)
-    data = _content(path, name)
-    if not data:
-        raise ModelError(f"{name} is empty; fetch the file again")
+    data = content(path)
     if data[4:8] == IDENTIFIER:
         return data
     kind = guess_kind(data)
@@ -31,19 +29,28 @@ def load(path: Path) -> bytes:
     raise ModelError(f"{name} is no TFLite model but looks like {kind[0]}; {kind[1]}")
 
 
-def _content(path: Path, name: str) -> bytes:
+def content(path: Path, suffix: str = ".tflite") -> bytes:
+    """Return what a regular file holds, at least one byte; ModelError if it cannot be read."""
+    name = shown(path)
+    data = _read(path, name, suffix)
+    if not data:
+        raise ModelError(f"{name} is empty; fetch the file again")
+    return data
+
+
+def _read(path: Path, name: str, suffix: str) -> bytes:
     try:
         mode = path.stat().st_mode
         if stat.S_ISREG(mode):  # reading a pipe or a device might never end
             return path.read_bytes()
     except FileNotFoundError as error:
-        raise ModelError(f"{name} does not exist; give the path of a .tflite file") from error
+        raise ModelError(f"{name} does not exist; give the path of a {suffix} file") from error
     except OSError as error:
         reason = error.strerror or "input/output error"
         raise ModelError(f"{name} cannot be read ({reason}); give a readable file") from error
     except MemoryError as error:
         raise ModelError(f"{name} does not fit into memory; give a smaller model") from error
     except ValueError as error:  # a null character in the path
-        raise ModelError(f"{name} is no possible path; give the path of a .tflite file") from error
+        raise ModelError(f"{name} is no possible path; give the path of a {suffix} file") from error
     kind = "a directory" if stat.S_ISDIR(mode) else "no regular file"
-    raise ModelError(f"{name} is {kind}; give the path of a .tflite file")
+    raise ModelError(f"{name} is {kind}; give the path of a {suffix} file")

@@ -1,0 +1,1 @@
+"""Facts of ONNX files; the ``onnx`` package reads the protocol buffers. No TVM here."""
