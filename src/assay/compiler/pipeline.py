@@ -15,6 +15,7 @@ from assay.compiler.passes.bind_kernels import bind_kernels
 from assay.compiler.passes.convert_layout import convert_layout
 from assay.compiler.passes.fold_weights import fold_weights
 from assay.compiler.passes.schedule_loops import schedule_loops
+from assay.compiler.passes.to_nhwc import to_nhwc
 from assay.compiler.target import ResolvedTarget
 
 transform = relax.transform
@@ -52,6 +53,7 @@ def _convert(job: Job) -> Any:
 
 
 GRAPH = (
+    Step("ConvertToNHWC", 0, lambda job: to_nhwc(), when=lambda config: config.layout == "nhwc"),
     Step("CanonicalizeBindings", 2, lambda job: transform.CanonicalizeBindings()),
     Step("BindInt8", 3, lambda job: bind_int8(job.target.isa, job.log), when=_integers),
     Step("FoldWeights", 2, lambda job: fold_weights()),
