@@ -1,1 +1,1 @@
-"""From a TFLite file to a Relax module with its weights as constants."""
+"""From a model file to a Relax module with its weights as constants."""

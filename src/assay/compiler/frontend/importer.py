@@ -1,4 +1,4 @@
-"""TFLite to Relax, on top of TVM's importer, with errors that name operators."""
+"""A model file to Relax, on top of TVM's importers, with errors that name operators."""
 
 from __future__ import annotations
 
@@ -29,6 +29,10 @@ def import_model(model: Model, batch: int = 1) -> Any:
     changed since it was read.
     """
     _check_batch(model, batch)
+    if model.format == "onnx":
+        from assay.compiler.frontend.onnx.importer import import_onnx
+
+        return import_onnx(model, batch)
     found = unsupported(model)
     if found:
         raise refusal(model, found)

@@ -17,6 +17,13 @@ _LISTED = 8  # operators that an error names before it counts the rest
 _WIDTH = 200  # characters that an error spends on one
 
 
+_WAYS = {
+    "tflite": "run the file on LiteRT, or export it as FP32 or full-integer INT8 with built-in "
+    "operators only",
+    "onnx": "run the file on ONNX Runtime, or export it with operators of docs/operators.md only",
+}
+
+
 @dataclass(frozen=True)
 class Unsupported:
     """An operator that does not compile: its index in the file, its name, and the reason."""
@@ -49,8 +56,7 @@ def refusal(model: Model, found: Sequence[Unsupported]) -> UnsupportedOperatorEr
     way_round = f"compile the part before them with outputs {', '.join(before)}, " if before else ""
     return UnsupportedOperatorError(
         f"{shown(model.path)}: {len(found)} operator(s) cannot be compiled ({listed}); {way_round}"
-        "run the file on LiteRT, or export it as FP32 or full-integer INT8 with built-in "
-        "operators only"
+        + _WAYS[model.format]
     )
 
 

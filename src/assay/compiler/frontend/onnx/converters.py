@@ -1,0 +1,45 @@
+"""Operators that TVM's importer lacks, or spells in a way that no kernel takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from tvm import relax
+
+from assay.compiler import tvm_api
+
+Convert = Callable[[Sequence[Any], Mapping[str, Any]], Any]
+"""From operands (None where one is left out) and attributes to an expression or a tuple."""
+
+
+def _clip(inputs: Sequence[Any], attributes: Mapping[str, Any]) -> Any:
+    """Limit to constants; the importer's form of it is a kernel of its own that nothing joins."""
+    x = inputs[0]
+    bounds = [*inputs[1:3], None, None][:2]
+    limits = [None if each is None else tvm_api.scalar(each) for each in bounds]
+    low, high = (
+        given if given is not None else default
+        for given, default in zip(limits, _range(str(x.ty.dtype)), strict=True)
+    )
+    if (low, high) == (0, float("inf")):
+        return relax.op.nn.relu(x)
+    return relax.op.clip(x, low, high)
+
+
+def _range(dtype: str) -> tuple[float, float]:
+    import numpy as np
+
+    if dtype.startswith(("float", "bfloat")):
+        return -float("inf"), float("inf")
+    return float(np.iinfo(dtype).min), float(np.iinfo(dtype).max)
+
+
+def _hard_swish(inputs: Sequence[Any], attributes: Mapping[str, Any]) -> Any:
+    x = inputs[0]
+    three, six = relax.const(3.0, x.ty.dtype), relax.const(6.0, x.ty.dtype)
+    limited = relax.op.clip(relax.op.add(x, three), 0.0, 6.0)
+    return relax.op.divide(relax.op.multiply(x, limited), six)
+
+
+CONVERTERS: Mapping[str, Convert] = {"Clip": _clip, "HardSwish": _hard_swish}

@@ -1,0 +1,66 @@
+"""The part of an ONNX graph that is compiled, with static shapes. No TVM here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from assay.compiler.frontend.onnx.folding import fold
+from assay.compiler.frontend.onnx.rewrites import rewrite
+from assay.errors import ConfigError
+from assay.model.facts import Model
+from assay.model.source import shown
+
+_ROUNDS = 16  # of folding and inference; each resolves one more link of a chain of shapes
+
+
+def static_graph(proto: Any, model: Model, batch: int) -> Any:
+    """Return a ModelProto of the model's operators whose shapes are all known.
+
+    ``model`` may be cut; nodes keep their order, and their ``doc_string`` becomes their index in
+    the file. ConfigError if a dimension other than the batch is open.
+    """
+    import onnx
+
+    part = _part(proto, model, batch)
+    for _ in range(_ROUNDS):
+        part = onnx.shape_inference.infer_shapes(part, data_prop=True)
+        if not fold(part):
+            break
+    rewrite(part)
+    return part
+
+
+def _part(proto: Any, model: Model, batch: int) -> Any:
+    import onnx
+
+    part = onnx.ModelProto()
+    part.ir_version = proto.ir_version
+    part.opset_import.extend(proto.opset_import)
+    graph = part.graph
+    graph.name = proto.graph.name or "graph"
+    for operator in model.operators:
+        node = graph.node.add()
+        node.CopyFrom(proto.graph.node[operator.index])
+        node.doc_string = str(operator.index)
+    used = {name for node in graph.node for name in node.input}
+    used.update(spec.name for spec in model.outputs)
+    graph.initializer.extend(each for each in proto.graph.initializer if each.name in used)
+    for spec in model.inputs:
+        shape = tuple(batch if size < 0 and not at else size for at, size in enumerate(spec.shape))
+        if min(shape, default=1) < 0:
+            at = next(at for at, size in enumerate(shape) if size < 0)
+            raise ConfigError(
+                f"{shown(model.path)}: input {spec.name!r} leaves dimension {at} open, and only "
+                "the first one, the batch, may be; export the model with a fixed size"
+            )
+        graph.input.append(onnx.helper.make_tensor_value_info(spec.name, _type(spec.dtype), shape))
+    for spec in model.outputs:
+        graph.output.append(onnx.helper.make_tensor_value_info(spec.name, _type(spec.dtype), None))
+    return part
+
+
+def _type(dtype: str) -> int:
+    import numpy as np
+    import onnx
+
+    return int(onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))

@@ -1,0 +1,44 @@
+"""Which nodes of an ONNX graph do not compile, and why: told without TVM."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from assay.compiler.frontend.onnx.folding import known_shapes
+from assay.compiler.frontend.onnx.operators import OPERATORS
+from assay.compiler.frontend.support import Unsupported
+
+
+def unsupported(part: Any) -> list[Unsupported]:
+    """Return all nodes of a static graph that do not compile, in order."""
+    graph = part.graph
+    shapes = known_shapes(graph)
+    constants = {each.name for each in graph.initializer}
+    found = []
+    open_names: set[str] = set()
+    for node in graph.node:
+        why = _reason(node, constants)
+        inferred = all(name in shapes or not name for name in node.output)
+        # Only the first of a chain is to blame for shapes that are open.
+        if not why and not inferred and open_names.isdisjoint(node.input):
+            why = "the shape of its result is computed at run time"
+        if why:
+            name = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
+            found.append(Unsupported(int(node.doc_string), name, why))
+        if why or not inferred:
+            open_names.update(node.output)
+    return found
+
+
+def _reason(node: Any, constants: set[str]) -> str:
+    if node.domain not in ("", "ai.onnx"):
+        return "not an operator of ONNX itself"
+    entry = OPERATORS.get(node.op_type)
+    if entry is None:
+        return "not known to assay"
+    for position, what in entry.known.items():
+        name = node.input[position] if position < len(node.input) else ""
+        if name and name not in constants:
+            return f"its {what} is computed at run time"
+    blocks = any(each.name == "block_size" and each.i for each in node.attribute)
+    return "it quantizes in blocks" if blocks else ""
