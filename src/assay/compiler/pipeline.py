@@ -44,6 +44,10 @@ def _nchw(config: Config) -> bool:
     return config.layout == "nchw"
 
 
+def _nhwc(config: Config) -> bool:
+    return config.layout != "nchw"
+
+
 def _integers(config: Config) -> bool:
     return config.precision == "auto" and config.layout != "nchw"
 
@@ -53,7 +57,7 @@ def _convert(job: Job) -> Any:
 
 
 GRAPH = (
-    Step("ConvertToNHWC", 0, lambda job: to_nhwc(), when=lambda config: config.layout == "nhwc"),
+    Step("ConvertToNHWC", 0, lambda job: to_nhwc(), when=_nhwc),
     Step("CanonicalizeBindings", 2, lambda job: transform.CanonicalizeBindings()),
     Step("BindInt8", 3, lambda job: bind_int8(job.target.isa, job.log), when=_integers),
     Step("FoldWeights", 2, lambda job: fold_weights()),
