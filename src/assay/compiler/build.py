@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import tvm
-from tvm import relax
 
 from assay.compiler import tvm_api
 from assay.compiler.artifact import Manifest, write_artifact
@@ -113,7 +112,7 @@ def _build(mod: Any, job: Job, host: ResolvedTarget) -> tuple[Any, int]:
             for lowering in tvm_api.lowering_passes(target):
                 mod = lowering(mod)
         weights = tvm_api.constant_bytes(mod)
-        return relax.build(mod, target, relax_pipeline=None), weights
+        return tvm_api.build_executable(mod, target), weights
 
 
 def _run(part: tuple[Step, ...], mod: Any, job: Job) -> Any:

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+_PIPELINE = "assay"
+
 
 def make_target(fields: dict[str, Any]) -> Any:
     """Build a ``tvm.target.Target`` from its JSON form; 0.27 takes no ``llvm -mcpu=`` string."""
@@ -80,6 +82,66 @@ def lowering_passes(target: Any) -> list[Any]:
         *pipeline.dataflow_lower_passes(target),
         *pipeline.finalize_passes(target),
     ]
+
+
+def build_executable(mod: Any, target: Any) -> Any:
+    """Generate code for a module that :func:`lowering_passes` went over."""
+    from tvm import relax
+
+    return relax.build(mod, target, relax_pipeline=None, tir_pipeline=_registered_pipeline())
+
+
+def build_kernels(mod: Any, target: Any) -> Any:
+    """Generate code for a module of kernels alone, as :func:`build_executable` does."""
+    import tvm
+
+    return tvm.tirx.build(mod, target, _registered_pipeline())
+
+
+def _registered_pipeline() -> str:
+    from tvm.tirx import compilation_pipeline
+
+    compilation_pipeline.PIPELINE_MAP[_PIPELINE] = _kernel_pipeline
+    return _PIPELINE
+
+
+def _kernel_pipeline() -> tuple[Any, Any, Any]:
+    """TVM's pipeline for loops that were scheduled, a short one for those written as they run.
+
+    Half the time of compiling a kernel goes into passes that can change nothing in it (compacting
+    buffers, hoisting conditions), or nothing that LLVM does not do (common subexpressions).
+    """
+    import tvm
+    from tvm import s_tir, tirx
+
+    usual, finalize_host, finalize_device = tirx.get_tir_pipeline("s_tir")
+    short = tvm.transform.Sequential(
+        [
+            s_tir.transform.ConvertBlocksToOpaque(),
+            s_tir.transform.LowerOpaqueBlock(),
+            tirx.transform.FlattenBuffer(),
+            tirx.transform.StmtSimplify(),
+            tirx.transform.VerifyMemory(),
+            tirx.transform.AnnotateEntryFunc(),
+            tirx.transform.SplitHostDevice(),
+            tirx.transform.MakePackedAPI(),
+        ]
+    )
+
+    @tvm.transform.module_pass(opt_level=0, name="LowerKernels")
+    def run(mod: Any, _context: Any) -> Any:
+        lowered = mod.clone()
+        for passes, own in ((short, True), (usual, False)):
+            part = {
+                var: function
+                for var, function in mod.functions_items()
+                if bool((function.attrs or {}).get("assay.kernel")) == own
+            }
+            if part:
+                lowered.update(passes(tvm.IRModule(part)))
+        return lowered
+
+    return run, finalize_host, finalize_device
 
 
 def op_calls(function: Any) -> list[Any]:

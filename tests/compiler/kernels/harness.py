@@ -7,6 +7,7 @@ from functools import lru_cache
 import numpy as np
 import tvm
 
+from assay.compiler import tvm_api
 from assay.compiler.target import resolve_target
 from assay.errors import TargetError
 from tests.compiler.kernels import reference
@@ -39,8 +40,7 @@ def isa(text):
 
 
 def compile_kernel(function, text, name="kernel"):
-    executable = tvm.compile(tvm.IRModule({name: function}), target(text).tvm())
-    return getattr(executable, "mod", executable)
+    return tvm_api.build_kernels(tvm.IRModule({name: function}), target(text).tvm())
 
 
 def run(function, text, inputs, output_shape, name="kernel"):

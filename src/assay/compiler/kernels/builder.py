@@ -125,6 +125,7 @@ class KernelBuilder:
             "global_symbol": name,
             "tirx.noalias": True,
             "s_tir": True,
+            "assay.kernel": True,
             "op_pattern": _OPAQUE,  # or TVM would try to fuse kernels that look element-wise
         }
         return _function(self._parameters, self._blocks.pop()).with_attrs(attrs)
