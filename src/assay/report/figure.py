@@ -15,6 +15,7 @@ from assay.report.text import one_line
 
 # Okabe and Ito, "Color Universal Design", 2008; yellow is left out: too faint on white.
 _COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000")
+KINDS = len(_COLOURS)
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 GREY = "#999999"
 
