@@ -32,7 +32,7 @@ def test_a_run_prints_the_comparison_and_writes_it(assay, files, options):
     assert code == 0, err
     for text in ("tflite-fp32", "tflite-int8", "G-mean", "done"):
         assert text in out
-    assert out.endswith(f"The report is {files}/results/report.md\n")
+    assert out.endswith(f"The report is {files}/results/report.html, also as report.md\n")
     assert [line.split(":")[0] for line in err.splitlines()] == ["tflite-fp32", "tflite-int8"]
     written = json.loads((files / "lab.json").read_text())
     assert written == json.loads((files / "results/results.json").read_text())

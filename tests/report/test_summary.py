@@ -7,12 +7,14 @@ from PIL import Image
 
 from assay.errors import ResultsError
 from assay.lab.store import load, save
+from assay.report.content import content
 from assay.report.markdown import experiment_markdown
-from assay.report.summary import write_experiment, write_report
+from assay.report.summary import write_experiment, write_report, write_summary
 from tests.report.conftest import CLASSES, experiment
 
 EXPECTED = {
     "report.md",
+    "report.html",
     "img/latency.png",
     "img/accuracy-vs-latency.png",
     "img/sizes.png",
@@ -36,7 +38,7 @@ def tables(page):
 
 
 def test_the_report_consists_of_these_files(results, tmp_path):
-    assert write_report(results, tmp_path) == tmp_path / "report.md"
+    assert write_report(results, tmp_path) == (tmp_path / "report.md", tmp_path / "report.html")
     assert files(tmp_path) == EXPECTED
     for image in tmp_path.rglob("*.png"):
         with Image.open(image) as opened:
@@ -53,7 +55,7 @@ def test_each_link_leads_to_a_file(results, tmp_path):
 
 
 def test_the_page_says_what_a_reader_asks_for(results, tmp_path):
-    page = write_report(results, tmp_path).read_text("utf-8")
+    page = write_report(results, tmp_path)[0].read_text("utf-8")
     assert page.startswith("# 4 experiments on Pets\\*\n")
     for fact in (
         "```text\nassay lab --fp32 'my `odd` model.tflite'\n```",
@@ -150,15 +152,23 @@ def test_the_same_results_are_the_same_report_also_after_storing(results, tmp_pa
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
 
-def test_the_page_may_have_another_name(results, tmp_path):
-    assert write_report(results, tmp_path, name="README.md") == tmp_path / "README.md"
-    assert files(tmp_path) == EXPECTED - {"report.md"} | {"README.md"}
+def test_the_summary_has_all_its_images_in_one_folder(results, tmp_path):
+    assert write_summary(content(results), tmp_path) == tmp_path / "README.md"
+    assert files(tmp_path) == {
+        "README.md",
+        *("img/latency.png", "img/accuracy-vs-latency.png", "img/sizes.png"),
+        *("img/confusion-litert-fp32.png", "img/confusion-tvm-fp32-nhwc.png"),
+    }
+    page = (tmp_path / "README.md").read_text("utf-8")
+    links = re.findall(r"!\[[^]]*\]\(([^)]*)\)", page)
+    assert len(links) == 3 + 2
+    assert all((tmp_path / link).is_file() for link in links)
 
 
 def test_a_run_without_experiments_or_facts_is_reported(results, tmp_path):
     empty = replace(results, experiments=[], machine={}, versions={})
-    page = write_report(empty, tmp_path).read_text("utf-8")
-    assert files(tmp_path) == {"report.md"}
+    page = write_report(empty, tmp_path)[0].read_text("utf-8")
+    assert files(tmp_path) == {"report.md", "report.html"}
     assert page.startswith("# 0 experiments on")
     assert "nothing recorded" in page
 

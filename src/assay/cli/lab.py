@@ -81,7 +81,7 @@ def carry_out(setup: Lab, json: Path | None) -> None:
     with LabProgress(len(setup.experiments)) as progress:
         results = run_lab(setup, progress)
     print_comparison(results, Console())
-    print(f"The report is {setup.results_path / 'report.md'}")
+    print(f"The report is {setup.results_path / 'report.html'}, also as report.md")
     options.write_json(json, plain(results))
     planned = {experiment.name for experiment in setup.experiments}
     failed = [e.name for e in results.experiments if e.status == "failed" and e.name in planned]

@@ -6,6 +6,14 @@ LATENCY = "img/latency.png"
 ACCURACY_VS_LATENCY = "img/accuracy-vs-latency.png"
 SIZES = "img/sizes.png"
 
+PAGE = "report.md"
+HTML = "report.html"
+
+
+def summary_matrix_name(experiment: str) -> str:
+    """Return the name of an experiment's confusion matrix in a summary."""
+    return f"img/confusion-{experiment}.png"
+
 
 def metrics_name(experiment: str) -> str:
     """Return the name of an experiment's page."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from assay.lab.results import ExperimentResult, Results
+from assay.lab.results import ExperimentResult
 from assay.report import text
+from assay.report.content import Content, model_hashes
 from assay.report.files import confusion_matrix_name
 from assay.report.table import comparison_markdown, outcome
 
@@ -20,12 +21,17 @@ _FILTERS = (
     text.mean_and_std,
     text.seconds,
     text.byte_count,
+    text.mebibytes,
+    text.one_line,
     text.fact,
     text.markdown,
     text.code,
     text.code_block,
     outcome,
 )
+
+# Parts of the audit that have a section of their own.
+_ELSEWHERE = ("machine", "versions", "warnings")
 
 
 def experiment_markdown(experiment: ExperimentResult) -> str:
@@ -34,22 +40,29 @@ def experiment_markdown(experiment: ExperimentResult) -> str:
     return template.render(e=experiment, image=confusion_matrix_name(experiment.name))
 
 
-def report_markdown(results: Results, plots: Sequence[tuple[str, str]]) -> str:
-    """Return the report on all experiments; ``plots`` are (caption, path of the image) pairs."""
+def report_markdown(found: Content, plots: Mapping[str, str], images: Mapping[str, str]) -> str:
+    """Return the report on all experiments.
+
+    ``plots`` are paths of images by the name of what they show, ``images`` those of confusion
+    matrices by experiment, all relative to the page.
+    """
+    results = found.results
     dataset = {k: v for k, v in results.dataset.items() if k not in ("classes", "labels")}
-    experiments = results.experiments
+    audit = results.turns.audit if results.turns else {}
     return (
         _environment()
         .get_template("report.md.j2")
         .render(
+            c=found,
             results=results,
             comparison=comparison_markdown(results),
             plots=plots,
             conditions={"Begun": results.created, "Threads": results.threads},
             dataset={**dataset, "classes": len(results.dataset["classes"])},
-            measured=[e for e in experiments if e.status == "done"],
-            unmeasured=[e for e in experiments if e.status != "done"],
-            images={e.name: confusion_matrix_name(e.name) for e in experiments},
+            fairness={k: v for k, v in audit.items() if k not in _ELSEWHERE},
+            models=model_hashes(results),
+            measured=[row.experiment for row in found.rows],
+            images=images,
         )
     )
 

@@ -11,7 +11,8 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from assay.lab.results import Quality, Results, Timing
+from assay.lab.results import ExperimentResult, Quality, Results, Timing
+from assay.lab.versus import Evidence
 from assay.report.confusion import confusion_matrix_png
 from assay.report.figure import GREY, Look, figure, looks, shorten
 from assay.report.labels import place
@@ -25,32 +26,36 @@ _LOG_FROM = 8
 
 
 def latency_png(results: Results, path: str | os.PathLike[str]) -> bool:
-    """Draw the median latency of each timed experiment, with a bar from p10 to p90."""
-    timed = [(e, e.timing) for e in results.experiments if e.timing and _is_finite(e.timing)]
+    """Draw the latency of each timed experiment, with its interval if all were timed in turns.
+
+    Otherwise with a bar from p10 to p90.
+    """
+    timed = _timed(results)
     if not timed:
         return False
-    styles = looks(e.runtime for e, _ in timed)
+    styles = looks(e.runtime for e, *_ in timed)
     with figure(path, 8, 1.4 + 0.3 * len(timed)) as drawing:
         axes = drawing.subplots()
-        _scale_latency(axes, [timing.median_ms for _, timing in timed])
-        for row, (experiment, timing) in enumerate(timed):
+        _scale_latency(axes, [ms for _, ms, *_ in timed])
+        for row, (experiment, ms, low, high) in enumerate(timed):
             colour, marker = styles[experiment.runtime]
             axes.axhline(row, color="0.9", lw=1, zorder=0)
-            axes.plot([timing.p10_ms, timing.p90_ms], [row, row], color=colour, lw=5, alpha=0.35)
-            axes.plot(timing.median_ms, row, marker, color=colour, ms=6)
+            axes.plot([low, high], [row, row], color=colour, lw=5, alpha=0.35)
+            axes.plot(ms, row, marker, color=colour, ms=6)
             axes.annotate(
-                milliseconds(timing.median_ms),
-                (max(timing.median_ms, timing.p90_ms), row),
+                milliseconds(ms),
+                (max(ms, high), row),
                 (6, 0),
                 textcoords="offset points",
                 va="center",
                 size=8,
             )
-        _name_rows(axes, [e.name for e, _ in timed])
+        _name_rows(axes, [e.name for e, *_ in timed])
         axes.margins(x=0.18)
         if axes.get_xscale() == "linear":
             axes.set_xlim(left=0)
-        axes.set_xlabel("latency of one inference [ms]: median; bar from 10th to 90th percentile")
+        bar = "95 % interval" if results.turns else "bar from 10th to 90th percentile"
+        axes.set_xlabel(f"latency of one inference [ms]: median; {bar}")
         _list_looks(drawing, styles, "outside upper center")
     return True
 
@@ -82,11 +87,14 @@ def sizes_png(results: Results, path: str | os.PathLike[str]) -> bool:
 
 
 def accuracy_vs_latency_png(results: Results, path: str | os.PathLike[str]) -> bool:
-    """Draw top-1 accuracy over median latency, and the Pareto front: nothing is better in both."""
+    """Draw top-1 accuracy over median latency, and the Pareto front: nothing is better in both.
+
+    A marker's area is the size of the file that was run.
+    """
     both = [
-        (e, e.timing.median_ms, 100 * e.quality.accuracy)
-        for e in results.experiments
-        if e.timing and e.quality and _is_finite(e.timing) and _is_finite(e.quality)
+        (e, ms, 100 * e.quality.accuracy)
+        for e, ms, *_ in _timed(results)
+        if e.quality and _is_finite(e.quality)
     ]
     if not both:
         return False
@@ -95,10 +103,12 @@ def accuracy_vs_latency_png(results: Results, path: str | os.PathLike[str]) -> b
     with figure(path, 9, max(4.5, 1 + 0.2 * len(both))) as drawing:
         axes = drawing.subplots()
         front = pareto(points)
+        largest = max(e.loaded_bytes or 0 for e, *_ in both)
         axes.plot(*zip(*front, strict=True), drawstyle="steps-post", color=GREY, ls="--", zorder=1)
         for (experiment, *_), point in zip(both, points, strict=True):
             colour, marker = styles[experiment.runtime]
-            axes.plot(*point, marker, color=colour, ms=8, mec="white", mew=0.7)
+            size = _marker_points(experiment, largest)
+            axes.plot(*point, marker, color=colour, ms=size, mec="white", mew=0.7)
         _scale_latency(axes, [latency for latency, _ in points])
         axes.margins(0.08, 0.15)
         axes.set_xlabel("median latency of one inference [ms]")
@@ -117,6 +127,25 @@ def pareto(points: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
         if not front or accuracy > front[-1][1]:
             front.append((latency, accuracy))
     return front
+
+
+def _timed(results: Results) -> list[tuple[ExperimentResult, float, float, float]]:
+    """Return timed experiments with median and the ends of their bars, in ms."""
+    if results.turns is not None:
+        latencies = Evidence(results).latencies
+        found = [(e, latencies[e.name]) for e in results.experiments if e.name in latencies]
+        return [(e, each.ms, each.low_ms, each.high_ms) for e, each in found]
+    return [
+        (e, e.timing.median_ms, e.timing.p10_ms, e.timing.p90_ms)
+        for e in results.experiments
+        if e.timing and _is_finite(e.timing)
+    ]
+
+
+def _marker_points(experiment: ExperimentResult, largest: int) -> float:
+    """Return a marker's width in points: its area grows with the size of the file."""
+    share = (experiment.loaded_bytes or 0) / largest if largest else 0.0
+    return 6 + 8 * math.sqrt(share)
 
 
 def _is_finite(what: Timing | Quality | None) -> bool:

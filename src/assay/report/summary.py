@@ -1,4 +1,4 @@
-"""Writes a report to a directory: pages, plots, and what belongs to each experiment."""
+"""Writes reports to a directory: pages, plots, and what belongs to each experiment."""
 
 from __future__ import annotations
 
@@ -9,13 +9,18 @@ from pathlib import Path
 from assay.errors import ResultsError
 from assay.lab.results import ExperimentResult, Results
 from assay.lab.store import write_text
+from assay.report.content import Content, content
 from assay.report.files import (
     ACCURACY_VS_LATENCY,
+    HTML,
     LATENCY,
+    PAGE,
     SIZES,
     confusion_matrix_name,
     metrics_name,
+    summary_matrix_name,
 )
+from assay.report.html import report_html
 from assay.report.markdown import experiment_markdown, report_markdown
 from assay.report.plots import (
     accuracy_vs_latency_png,
@@ -25,32 +30,55 @@ from assay.report.plots import (
 )
 
 _PLOTS = (
-    ("Latency of each experiment", LATENCY, latency_png),
-    ("Accuracy over latency", ACCURACY_VS_LATENCY, accuracy_vs_latency_png),
-    ("Size of each model and compiled library", SIZES, sizes_png),
+    ("latency", LATENCY, latency_png),
+    ("pareto", ACCURACY_VS_LATENCY, accuracy_vs_latency_png),
+    ("sizes", SIZES, sizes_png),
 )
 
 
-def write_report(
-    results: Results, directory: str | os.PathLike[str], name: str = "report.md"
-) -> Path:
-    """Write the whole report to ``directory``, made if needed, and return the path of its page.
+def write_report(results: Results, directory: str | os.PathLike[str]) -> tuple[Path, Path]:
+    """Write both forms of the report to ``directory``, made if needed; return their paths.
 
-    The page is called ``name``; beside it lie each experiment's own files (``write_experiment``)
-    and, in ``img/``, the plots. A plot without anything to show is left out, and removed if an
-    earlier report left one. ResultsError if a file cannot be written.
+    ``report.html`` needs no other file. Beside ``report.md`` lie each experiment's own files
+    (``write_experiment``) and, in ``img/``, the plots. ResultsError if a file cannot be written.
+    """
+    found = content(results)
+    return write_markdown(found, directory), write_html(found, directory)
+
+
+def write_html(found: Content, directory: str | os.PathLike[str]) -> Path:
+    """Write ``report.html`` and return its path; ResultsError if it cannot be written."""
+    page = Path(directory) / HTML
+    write_text(page, report_html(found))
+    return page
+
+
+def write_markdown(found: Content, directory: str | os.PathLike[str]) -> Path:
+    """Write ``report.md`` with its images and return its path.
+
+    A plot without anything to show is left out, and removed if an earlier report left one.
     """
     root = Path(directory)
-    plots = []
-    for caption, image, draw in _PLOTS:
-        if draw(results, root / image):
-            plots.append((caption, image))
-        else:
-            _remove(root / image)
+    results = found.results
+    plots = _draw_plots(results, root)
     for experiment in results.experiments:
         write_experiment(experiment, results.dataset["classes"], root)
-    page = root / name
-    write_text(page, report_markdown(results, plots))
+    images = {e.name: confusion_matrix_name(e.name) for e in results.experiments}
+    page = root / PAGE
+    write_text(page, report_markdown(found, plots, images))
+    return page
+
+
+def write_summary(found: Content, directory: str | os.PathLike[str]) -> Path:
+    """Write the report as ``README.md`` with all images in ``img/``: what a repository keeps."""
+    root = Path(directory)
+    results = found.results
+    plots = _draw_plots(results, root)
+    images = {e.name: summary_matrix_name(e.name) for e in results.experiments}
+    for experiment in results.experiments:
+        _draw_matrix(experiment, results.dataset["classes"], root / images[experiment.name])
+    page = root / "README.md"
+    write_text(page, report_markdown(found, plots, images))
     return page
 
 
@@ -63,12 +91,26 @@ def write_experiment(
     matrix; one that an earlier run left is removed. ResultsError if a file cannot be written.
     """
     root = Path(directory)
-    matrix = root / confusion_matrix_name(experiment.name)
-    if experiment.quality is None:
-        _remove(matrix)
-    else:
-        confusion_matrix_png(experiment.quality, classes, matrix, title=experiment.name)
+    _draw_matrix(experiment, classes, root / confusion_matrix_name(experiment.name))
     write_text(root / metrics_name(experiment.name), experiment_markdown(experiment))
+
+
+def _draw_plots(results: Results, root: Path) -> dict[str, str]:
+    """Draw all plots that have something to show; return their paths by name."""
+    plots = {}
+    for name, image, draw in _PLOTS:
+        if draw(results, root / image):
+            plots[name] = image
+        else:
+            _remove(root / image)
+    return plots
+
+
+def _draw_matrix(experiment: ExperimentResult, classes: Sequence[str], image: Path) -> None:
+    if experiment.quality is None:
+        _remove(image)
+    else:
+        confusion_matrix_png(experiment.quality, classes, image, title=experiment.name)
 
 
 def _remove(path: Path) -> None:

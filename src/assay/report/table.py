@@ -60,13 +60,6 @@ def outcome(experiment: ExperimentResult) -> str:
     return f"{experiment.status}: {reason}" if reason else experiment.status
 
 
-def loaded_bytes(experiment: ExperimentResult) -> int | None:
-    """Return the size of the file that was run: the compiled library, or else the model itself."""
-    if experiment.artifact_bytes is not None:
-        return experiment.artifact_bytes
-    return experiment.model_bytes
-
-
 COLUMNS = (
     Column("Experiment", "name", lambda e: e.name),
     Column("What", "what", lambda e: one_line(e.title)),
@@ -78,7 +71,7 @@ COLUMNS = (
     Column("Latency, mean ± std", "cost", lambda e: mean_and_std(e.timing)),
     Column("Median", "cost", lambda e: milliseconds(e.timing.median_ms if e.timing else None)),
     Column("First run", "cost", lambda e: milliseconds(e.timing.first_ms if e.timing else None)),
-    Column("Size", "cost", lambda e: mebibytes(loaded_bytes(e))),
+    Column("Size", "cost", lambda e: mebibytes(e.loaded_bytes)),
     Column("Compile time", "cost", lambda e: seconds(e.compile_s)),
     Column("Status", "what", outcome),
 )
