@@ -212,6 +212,14 @@ def test_a_gate_joins_the_1x1_convolution_after_it_where_it_has_more_pixels(tmp_
     assert check(graph, tmp_path) == ("1 call_tir" if channels < 16 else "2 call_tir")
 
 
+def test_a_product_of_two_pixels_is_no_gate(tmp_path):
+    graph, x = start(h=1, w=1, c=12)
+    y = graph.op("MUL", [x, graph.input("other", (1, 1, 1, 12))], (1, 1, 1, 12))
+    y, _ = conv(graph, y, (1, 1, 1, 12, 1))
+    graph.output(y)
+    assert check(graph, tmp_path) == "2 call_tir"
+
+
 @pytest.mark.parametrize("depthwise", [True, False])
 def test_padding_with_zeros_joins_the_convolution_after_it(tmp_path, depthwise):
     graph, x = start()

@@ -57,7 +57,7 @@ def _with_gate(graph: Graph, operator: Operator) -> Operator:
         return operator
     problem = replace(p, input_gate=True)
     shapes = {tvm_api.static_shape(each): each for each in graph.value[gated].args}
-    fits = problem.input_shape in shapes and problem.gate_shape in shapes
+    fits = shapes.keys() == {problem.input_shape, problem.gate_shape} and len(shapes) == 2
     if not fits or not pointwise.applicable(problem):
         return operator
     source, gate = shapes[problem.input_shape], shapes[problem.gate_shape]
