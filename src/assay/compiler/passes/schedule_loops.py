@@ -39,7 +39,8 @@ def schedule_loops(isa: Isa, log: list[str]) -> Any:
 def _is_plain(function: Any) -> bool:
     """Tell a kernel that is a plain nest of blocks from one that was built as it should run."""
     attrs = function.attrs or {}
-    return bool(attrs.get("s_tir")) and not attrs.get("tirx.is_scheduled")
+    as_written = attrs.get("assay.kernel") or attrs.get("tirx.is_scheduled")
+    return bool(attrs.get("s_tir")) and not as_written
 
 
 def _schedule(function: Any, name: str, isa: Isa, log: list[str]) -> Any:
