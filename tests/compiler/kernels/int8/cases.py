@@ -1,5 +1,7 @@
 """Random quantized problems: their tensors, what they should give, and the comparison."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from assay.compiler.kernels.int8.problem import Addition, QuantizedConv2d
@@ -42,11 +44,11 @@ def pair(value):
 def tensors(problem, seed=0):
     """Return input, weights, bias and multipliers that give results of all sizes."""
     rng, g = np.random.default_rng(seed), problem.geometry
-    channels = g.output_shape[-1]
+    channels = g.output_shape[getattr(g, "channel_axis", -1)]
     x = stored(rng, *g.input_shape)
     weights = rng.integers(-128, 128, g.weights_shape).astype(np.int8)
     bias = rng.integers(-1000, 1000, channels).astype(np.int32)
-    spread = sums_of(problem, x, weights, bias).std() + 1
+    spread = channels_last_sums(problem, x, weights, bias).std() + 1
     return x, weights, bias, (rng.uniform(20, 150, channels) / spread).astype(np.float32)
 
 
@@ -60,10 +62,21 @@ def check(module, problem, text, parallel=1, seed=0, machine=None):
     packed = module.pack(problem, machine, weights, bias, multipliers)
     function = module.generate(problem, machine, "kernel", parallel)
     actual = run(function, text, [x, *packed, *addends], shape)
-    sums = sums_of(problem, x, weights, bias)
+    axis = getattr(problem.geometry, "channel_axis", -1)
+    actual, *addends = (np.moveaxis(each, axis, -1) for each in (actual, *addends))
+    sums = channels_last_sums(problem, x, weights, bias)
     expected = reference.output(problem, sums, multipliers, *addends)
     assert expected.std() > 15 or expected.size < 50, "the case tests nothing"
     np.testing.assert_array_equal(actual, expected)
+
+
+def channels_last_sums(problem, x, weights, bias):
+    """Return sums with the channels last, of a problem in any layout."""
+    axis = getattr(problem.geometry, "channel_axis", -1)
+    if axis != -1:
+        problem = replace(problem, geometry=replace(problem.geometry, layout="NHWC"))
+        x = np.moveaxis(x, axis, -1)
+    return sums_of(problem, x, weights, bias)
 
 
 def sums_of(problem, x, weights, bias):

@@ -10,7 +10,7 @@ each tap, as in im2col, would need the window's height times as much again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import gcd
 
@@ -73,25 +73,42 @@ class UnrolledBand:
         line: Expr,
         lanes: int,
         fill: float = 0.0,
-        dtype: str = "float32",
     ) -> None:
         """Write one channel's planes to ``space`` from ``start`` on.
 
         ``image`` is where the channel's image starts in the source, ``line`` the first output line.
         """
+        width, step = self.columns.out_size, self.phases * self.plane
+
+        def inside(at: Expr, place: Expr) -> None:
+            base = b.let(image + at * self.columns.in_size)
+            self._write_line(b, source, base, space, b.let(start + place), lanes, fill)
+
+        def outside(place: Expr) -> None:
+            with b.serial(self.columns.kernel) as tap:
+                write_constant(b, space, b.let(start + place + tap * step), width, lanes, fill)
+
+        self.each_line(b, line, inside, outside)
+
+    def each_line(
+        self,
+        b: KernelBuilder,
+        line: Expr,
+        inside: Callable[[Expr, Expr], None],
+        outside: Callable[[Expr], None],
+    ) -> None:
+        """Call ``inside(image line, place)`` or ``outside(place)`` for each line of a plane.
+
+        ``place`` is where the line starts in the plane, ``line`` the band's first output line.
+        """
         rows, width = self.rows, self.columns.out_size
         with b.serial(self.phases) as phase, b.serial(self.plane // width) as index:
             at = b.let((line + index) * rows.stride + phase * self._common - rows.pad)
-            target = b.let(start + phase * self.plane + index * width)
+            place = b.let(phase * self.plane + index * width)
             with b.when(within(at, 0, rows.in_size)):
-                base = b.let(image + at * self.columns.in_size)
-                self._write_line(b, source, base, space, target, lanes, fill, dtype)
-            with b.when(beside(at, rows.in_size)), b.serial(self.columns.kernel) as tap:
-                first = b.let(target + tap * (self.phases * self.plane))
-                for x, count, some in disjoint_vectors(width, lanes):
-                    with b.serial(count) as turn:
-                        value = constant(fill, some, dtype)
-                        b.store(space, first + x + turn * some, value, some)
+                inside(at, place)
+            with b.when(beside(at, rows.in_size)):
+                outside(place)
 
     def _write_line(
         self,
@@ -102,20 +119,42 @@ class UnrolledBand:
         target: Expr,
         lanes: int,
         fill: float,
-        dtype: str,
     ) -> None:
         for tap in range(self.columns.kernel):
             first = target + tap * (self.phases * self.plane)
-            for start, count, some, complete in line_vectors(self.columns, tap, lanes):
-                places = line_places(self.columns, tap, start, some)
-                if not complete:
-                    value = gather(b, source, base, places, fill, dtype)
-                    b.store(space, first + start, value, some)
-                    continue
-                with b.serial(count) as turn:
-                    moved = b.let(base + turn * (some * self.columns.stride))
-                    value = gather(b, source, moved, places, fill, dtype)
-                    b.store(space, first + (start + turn * some), value, some)
+            for run in line_runs(self.columns, [tap], lanes):
+                places = line_places(self.columns, tap, run.start, run.lanes)
+                with b.serial(run.count) as turn:
+                    moved = b.let(base + turn * (run.lanes * self.columns.stride))
+                    value = gather(b, source, moved, places, fill)
+                    b.store(space, first + (run.start + turn * run.lanes), value, run.lanes)
+
+
+def write_constant(
+    b: KernelBuilder,
+    space: Buffer,
+    start: Expr,
+    size: int,
+    lanes: int,
+    value: float,
+    dtype: str = "float32",
+) -> None:
+    """Fill ``size`` elements from ``start`` on."""
+    for first, count, some in disjoint_vectors(size, lanes):
+        with b.serial(count) as turn:
+            b.store(space, start + first + turn * some, constant(value, some, dtype), some)
+
+
+@dataclass(frozen=True)
+class LineRun:
+    """``count`` vectors of ``lanes`` outputs of a line, side by side from ``start`` on.
+
+    They look alike from their first outputs on: what they see lies on the image, or they are one.
+    """
+
+    start: int
+    count: int
+    lanes: int
 
 
 def line_places(columns: Window, tap: int, start: int, lanes: int) -> list[int | None]:
@@ -126,22 +165,16 @@ def line_places(columns: Window, tap: int, start: int, lanes: int) -> list[int |
     ]
 
 
-def line_vectors(columns: Window, tap: int, lanes: int) -> Iterator[tuple[int, int, int, bool]]:
-    """Cover a line of outputs with vectors, as runs (first output, vectors, lanes, complete).
-
-    Vectors are complete if the tap stays on the image for all of their outputs; those that are not
-    come one by one.
-    """
-    pending: tuple[int, int, int] | None = None
+def line_runs(columns: Window, taps: Sequence[int], lanes: int) -> tuple[LineRun, ...]:
+    """Cover a line of outputs with vectors; those that ``taps`` keep inside go together."""
+    runs: list[LineRun] = []
+    joins = False
     for start, some in column_vectors(columns.out_size, lanes):
-        complete = columns.inside(start, tap) and columns.inside(start + some - 1, tap)
-        if pending and complete and start == pending[0] + pending[1] * some and some == pending[2]:
-            pending = (pending[0], pending[1] + 1, some)
-            continue
-        if pending:
-            yield (*pending, True)
-        pending = (start, 1, some) if complete else None
-        if not complete:
-            yield (start, 1, some, False)
-    if pending:
-        yield (*pending, True)
+        complete = all(columns.inside(x, tap) for x in (start, start + some - 1) for tap in taps)
+        last = runs[-1] if runs else LineRun(0, 0, 0)
+        if joins and complete and last.lanes == some and start == last.start + last.count * some:
+            runs[-1] = LineRun(last.start, last.count + 1, some)
+        else:
+            runs.append(LineRun(start, 1, some))
+        joins = complete
+    return tuple(runs)
