@@ -67,12 +67,12 @@ class Quantized:
         return y, scale
 
 
-def check(quantized, y, tmp_path, steps=1, target="native"):
+def check(quantized, y, tmp_path, steps=1, target="native", layout="nhwc"):
     """Compile and compare with LiteRT's reference kernels; return the build's log."""
     quantized.graph.output(y[0])
     path = tmp_path / "model.tflite"
     path.write_bytes(quantized.graph.build())
-    build = assay.compile(path, layout="nhwc", target=target)
+    build = assay.compile(path, layout=layout, target=target)
     ours, reference = open_build(build), open_litert(path, reference=True)
     low, high = LIMITS[quantized.dtype]
     for _ in range(3):
@@ -162,3 +162,14 @@ def test_precision_float_shows_what_that_saves():
     build = assay.compile(DIGITS_INT8, layout="nhwc", precision="float")
     assert "[precision] conv2d NHWC of a quantized model runs in float32" in build.log
     assert build.manifest.weights_bytes > 2 * DIGITS_INT8.stat().st_size
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8"])
+def test_nchw_runs_in_integers_with_transposes_at_the_ends_only(tmp_path, dtype):
+    q = Quantized(dtype)
+    x, shape = q.conv(q.input((2, 9, 11, 3)), (2, 9, 11, 3), 19, 3, 2)
+    taps = q.layer("DEPTHWISE_CONV_2D", x, (1, 3, 3, 19), 3, shape, {"stride_h": 1, "stride_w": 1})
+    y, _ = q.conv(taps, shape, 19)
+    log = check(q, q.add(y, x, shape), tmp_path, steps=3, layout="nchw")
+    assert floats(log) == []
+    assert sum(line.startswith("[layout]") for line in log) == 2  # of the input and of the output

@@ -49,7 +49,7 @@ def _nhwc(config: Config) -> bool:
 
 
 def _integers(config: Config) -> bool:
-    return config.precision == "auto" and config.layout != "nchw"
+    return config.precision == "auto"
 
 
 def _convert(job: Job) -> Any:
@@ -59,12 +59,11 @@ def _convert(job: Job) -> Any:
 GRAPH = (
     Step("ConvertToNHWC", 0, lambda job: to_nhwc(), when=_nhwc),
     Step("CanonicalizeBindings", 2, lambda job: transform.CanonicalizeBindings()),
+    Step("ConvertLayout", 0, _convert, when=_nchw),
     Step("BindInt8", 3, lambda job: bind_int8(job.target.isa, job.log), when=_integers),
     Step("FoldWeights", 2, lambda job: fold_weights()),
     Step("FoldConstant", 2, lambda job: transform.FoldConstant()),
     Step("EliminateCommonSubexpr", 2, lambda job: transform.EliminateCommonSubexpr()),
-    Step("ConvertLayout", 0, _convert, when=_nchw),
-    Step("FoldWeights", 2, lambda job: fold_weights(), when=_nchw),
     Step("DeadCodeElimination", 2, lambda job: transform.DeadCodeElimination(["main"])),
 )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 from assay.compiler.kernels.int8 import conv2d, dense, depthwise
+from assay.compiler.kernels.int8.nchw import convolution as nchw_convolution
 from assay.compiler.kernels.int8.problem import PackedWeights, QuantizedConv2d, QuantizedDense
 from assay.compiler.target import Isa
 
@@ -35,7 +36,7 @@ class Generator(Protocol):
         """Return the kernel."""
 
 
-_CONVOLUTIONS: tuple[Generator, ...] = (depthwise, conv2d)
+_CONVOLUTIONS: tuple[Generator, ...] = (nchw_convolution, depthwise, conv2d)
 
 
 def int8_generator_for(problem: QuantizedConv2d | QuantizedDense) -> Generator | None:

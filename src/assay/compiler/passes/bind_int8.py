@@ -76,6 +76,9 @@ class _Binder(PyExprMutator):
         signed = str(binding.var.ty.dtype) == "int8"
         own = _shifted(stored, "int8") if signed else stored
         inside = isinstance(binding.var, relax.DataflowVar)
+        if inside and not signed:
+            self.set_var_remap(binding.var, stored)
+            return
         emit = self.builder_.emit if inside else self.builder_.emit_output
         self.set_var_remap(binding.var, emit(own))
 

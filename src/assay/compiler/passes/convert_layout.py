@@ -70,7 +70,7 @@ def convert_layout(ops: tuple[str, ...] | None, propagate: bool) -> Any:
         with _layout_passes_through(carriers):
             mod = relax.transform.ConvertLayout(desired)(mod)
         if propagate:
-            mod = _reshape_thin_images(mod)
+            mod = _rewritten(_Transposes(mod, "relax.dequantize" in carriers), mod)
         return relax.transform.CanonicalizeBindings()(mod)
 
     return run
@@ -102,20 +102,26 @@ def _rewritten(mutate: Any, mod: Any) -> Any:
 
 
 def _widen_constants(mod: Any) -> Any:
-    """Give constants next to a 4-D operand four dimensions: layout inference follows the lower."""
+    """Give constants next to a 4-D operand four dimensions: layout inference follows the lower.
+
+    So with what is dequantized from a constant, as biases are.
+    """
     return _rewritten(_Widener(mod), mod)
 
 
-def _reshape_thin_images(mod: Any) -> Any:
-    """Replace transposes that only move axes of size 1 by reshapes: no element changes its place.
-
-    Images of one pixel have such, in front of a dense layer.
-    """
-    return _rewritten(_ThinTransposes(mod), mod)
-
-
 @mutator
-class _ThinTransposes(PyExprMutator):
+class _Transposes(PyExprMutator):
+    """Makes the transposes that are left cheaper.
+
+    One that only moves axes of size 1 becomes a reshape: no element changes its place. Images of
+    one pixel have such, in front of a dense layer. With ``of_integers``, one behind dequantize goes
+    before it, where it moves integers and leaves dequantize next to its convolution.
+    """
+
+    def __init__(self, mod: Any, of_integers: bool) -> None:
+        super().__init__(mod)
+        self._of_integers = of_integers
+
     def visit_call_(self, call: Any) -> Any:
         call = self.visit_expr_post_order(call)
         if tvm_api.op_name(call) != "permute_dims" or tvm_api.is_constant(call.args[0]):
@@ -123,9 +129,20 @@ class _ThinTransposes(PyExprMutator):
         shape = tvm_api.static_shape(call.args[0])
         axes = [int(axis) for axis in call.attrs.axes or reversed(range(len(shape)))]
         kept = [axis for axis in axes if shape[axis] != 1]
-        if kept != sorted(kept):
+        if kept == sorted(kept):
+            return relax.op.reshape(call.args[0], [shape[axis] for axis in axes])
+        return self._before_dequantize(call) if self._of_integers else call
+
+    def _before_dequantize(self, call: Any) -> Any:
+        source = call.args[0]
+        made = self.lookup_binding(source) if isinstance(source, relax.Var) else None
+        if made is None or tvm_api.op_name(made) != "dequantize":
             return call
-        return relax.op.reshape(call.args[0], [shape[axis] for axis in axes])
+        per_tensor = not tvm_api.static_shape(made.args[1])
+        if not per_tensor or not isinstance(made.args[0], relax.Var):
+            return call
+        moved = self.builder_.emit(relax.Call(call.op, [made.args[0]], call.attrs))
+        return relax.Call(made.op, [moved, *made.args[1:]], made.attrs)
 
 
 @mutator
@@ -137,11 +154,20 @@ class _Widener(PyExprMutator):
         rank = max(len(arg.ty.shape) for arg in call.args)
         if rank != 4:
             return call
-        return relax.Call(call.op, [_widened(arg, rank) for arg in call.args], call.attrs)
+        return relax.Call(call.op, [self._widened(arg, rank) for arg in call.args], call.attrs)
 
-
-def _widened(arg: Any, rank: int) -> Any:
-    shape = tuple(int(extent) for extent in arg.ty.shape)
-    if not tvm_api.is_constant(arg) or len(shape) in (0, rank):
-        return arg
-    return relax.const(np.reshape(arg.value.numpy(), (1,) * (rank - len(shape)) + shape))
+    def _widened(self, arg: Any, rank: int) -> Any:
+        shape = tuple(int(extent) for extent in arg.ty.shape)
+        wide = (1,) * (rank - len(shape)) + shape
+        if len(shape) in (0, rank):
+            return arg
+        if tvm_api.is_constant(arg):
+            return relax.const(np.reshape(arg.value.numpy(), wide))
+        made = self.lookup_binding(arg) if isinstance(arg, relax.Var) else None
+        if made is None or tvm_api.op_name(made) != "dequantize":
+            return arg
+        source = made.args[0]
+        if isinstance(source, relax.Var):
+            source = self.lookup_binding(source)
+        constant = source is not None and tvm_api.is_constant(source)
+        return self.builder_.emit(relax.op.reshape(arg, wide)) if constant else arg

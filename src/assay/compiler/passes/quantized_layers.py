@@ -8,7 +8,9 @@ the integer tensors, their scales and zero points, and the limits of the activat
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,11 +25,12 @@ from assay.compiler.kernels.int8.problem import (
 from assay.compiler.kernels.int8.stored import SIGN_FLIP, StoredRange
 from assay.compiler.kernels.problem import Dense
 from assay.compiler.passes.chains import Graph
-from assay.compiler.passes.convolutions import read_convolution
+from assay.compiler.passes.convolutions import read_convolution, weights_hwio
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+_MOVES = ("reshape", "permute_dims")
 _SHIFTS = {"int8": SIGN_FLIP, "uint8": 0}
 """What stored activations, all uint8, are above the model's own integers."""
 
@@ -79,9 +82,25 @@ class QuantizedLayer:
 
 @dataclass(frozen=True)
 class _Weights:
+    """``scale_index`` has the shape of ``values`` and says which scale each of them has."""
+
     values: NDArray[np.int8]
     scales: NDArray[np.float32]
+    scale_index: NDArray[np.intp]
     zero_point: int
+
+    def per_output(
+        self, ordered: Callable[[NDArray[Any]], NDArray[Any]]
+    ) -> tuple[NDArray[np.int8], NDArray[np.float32]] | None:
+        """Return values [..., outputs], brought in order, and the scale of each output.
+
+        None if scales belong to anything but outputs.
+        """
+        values, index = ordered(self.values), ordered(self.scale_index)
+        index = index.reshape(-1, index.shape[-1])
+        if (index != index[0]).any():
+            return None
+        return values, self.scales[index[0]]
 
 
 def quantized_layer(graph: Graph, anchor: Any) -> QuantizedLayer | None:
@@ -97,6 +116,14 @@ def quantized_layer(graph: Graph, anchor: Any) -> QuantizedLayer | None:
     geometry: Any = read_convolution(call) if name == "nn.conv2d" else _dense(call)
     if geometry is None:
         return None
+    ordered = weights.per_output(
+        partial(weights_hwio, call, geometry)
+        if name == "nn.conv2d"
+        else lambda values: values.reshape(geometry.weights_shape)
+    )
+    if ordered is None:
+        return None
+    values, scales = ordered
     summed, bias = _bias(graph, anchor, geometry.weights_shape[-1])
     stored = quantized(graph, summed)
     if stored is None:
@@ -109,9 +136,9 @@ def quantized_layer(graph: Graph, anchor: Any) -> QuantizedLayer | None:
         problem,
         source[0],
         None,
-        weights.values.reshape(geometry.weights_shape),
+        values,
         bias,
-        multipliers(scale, weights.scales, affine.scale, geometry.weights_shape[-1]),
+        multipliers(scale, scales, affine.scale, geometry.weights_shape[-1]),
         (anchor, summed, *covered) if summed is not anchor else (anchor, *covered),
     )
     return _with_addition(graph, layer, output, affine) or layer
@@ -174,7 +201,7 @@ def _weights(graph: Graph, expr: Any) -> _Weights | None:
     """Read dequantized constant weights, looking through reshapes and transposes around that."""
     moves: list[Any] = []
     call = graph.value.get(expr)
-    while call is not None and tvm_api.op_name(call) in ("reshape", "permute_dims"):
+    while call is not None and tvm_api.op_name(call) in _MOVES:
         moves.append(call)
         call = graph.value.get(call.args[0])
     if call is None or tvm_api.op_name(call) != "dequantize":
@@ -183,16 +210,17 @@ def _weights(graph: Graph, expr: Any) -> _Weights | None:
     values = _moved_constant(graph, call.args[0])
     if values is None or scale is None or zero_point is None or len(np.unique(zero_point)) != 1:
         return None
-    per_axis = scale.size > 1
-    if str(values.dtype) not in _SHIFTS or (per_axis and int(call.attrs.axis) != values.ndim - 1):
+    if str(values.dtype) not in _SHIFTS:
         return None
+    index = np.zeros(values.shape, np.intp)
+    if scale.size > 1:
+        axis = int(call.attrs.axis) % values.ndim
+        index += np.arange(scale.size).reshape([-1 if i == axis else 1 for i in range(values.ndim)])
     for move in reversed(moves):
-        if per_axis and tvm_api.op_name(move) == "permute_dims":
-            return None  # the scales' axis moves along; the importer does not write that
-        values = tvm_api.move_constant(move, values)
+        values, index = (tvm_api.move_constant(move, array) for array in (values, index))
     shift = SIGN_FLIP if str(values.dtype) == "uint8" else 0
     stored = (values.astype(np.int16) - shift).astype(np.int8)
-    return _Weights(stored, scale.reshape(-1), int(zero_point.reshape(-1)[0]) - shift)
+    return _Weights(stored, scale.reshape(-1), index, int(zero_point.reshape(-1)[0]) - shift)
 
 
 def _moved_constant(graph: Graph, expr: Any) -> NDArray[Any] | None:
@@ -200,7 +228,7 @@ def _moved_constant(graph: Graph, expr: Any) -> NDArray[Any] | None:
     if value is not None:
         return value
     call = graph.value.get(expr)
-    if call is None or tvm_api.op_name(call) not in ("reshape", "permute_dims"):
+    if call is None or tvm_api.op_name(call) not in _MOVES:
         return None
     inner = _moved_constant(graph, call.args[0])
     return None if inner is None else tvm_api.move_constant(call, inner)
@@ -215,6 +243,8 @@ def _bias(graph: Graph, anchor: Any, channels: int) -> tuple[Any, NDArray[np.int
     left, right = graph.value[user].args
     other = right if left.same_as(anchor) else left
     call = graph.value.get(other)
+    while call is not None and tvm_api.op_name(call) in _MOVES:
+        call = graph.value.get(call.args[0])
     value = None
     if call is not None and tvm_api.op_name(call) == "dequantize":
         value = tvm_api.constant_value(call.args[0])
