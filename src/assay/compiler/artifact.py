@@ -9,11 +9,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from assay.compiler.kernel_calls import KernelCall
 from assay.errors import ArtifactError
 from assay.files import replace_file
 from assay.model.spec import Quantization, TensorSpec
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class Manifest:
 
     ``inputs`` and ``outputs`` are the model's, in its order. ``resolved_target`` is TVM's JSON form
     with ``native`` replaced. ``vector_bits`` is what the code needs of the CPU. Sizes in bytes.
+    ``kernels`` are all calls of one inference, in order.
     """
 
     model_name: str
@@ -36,6 +38,7 @@ class Manifest:
     outputs: tuple[TensorSpec, ...]
     compile_s: float
     weights_bytes: int
+    kernels: tuple[KernelCall, ...] = ()
     library_bytes: int = 0
     library_sha256: str = ""
     schema: int = SCHEMA_VERSION
@@ -96,6 +99,7 @@ def _manifest(path: Path, fields: dict[str, Any]) -> Manifest:
     try:
         for side in ("inputs", "outputs"):
             fields[side] = tuple(_spec(spec) for spec in fields[side])
+        fields["kernels"] = tuple(map(KernelCall.from_dict, fields["kernels"]))
         return Manifest(**fields)
     except (KeyError, TypeError) as error:
         raise ArtifactError(f"{path}: damaged; compile the model again") from error

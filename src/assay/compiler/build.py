@@ -22,6 +22,7 @@ from assay.compiler.link import link_shared
 from assay.compiler.passes.convert_layout import convertible
 from assay.compiler.pipeline import BINDING, GRAPH, KERNELS, Job, Step, steps, stock_passes
 from assay.compiler.target import ResolvedTarget, resolve_target
+from assay.compiler.trace import Trace
 from assay.errors import CompileError
 from assay.model.facts import Model
 
@@ -69,7 +70,8 @@ def compile_model(model: Model, config: Config) -> Build:
     mod = import_model(model, config.batch)
     inputs, outputs = border(model, mod)
     try:
-        with tvm.transform.PassContext(opt_level=config.opt_level):
+        trace = Trace(model, mod, config.batch)
+        with tvm.transform.PassContext(opt_level=config.opt_level, instruments=[trace]):
             executable, weights = _build(mod, Job(config, target, log), host)
     except (tvm.error.InternalError, RuntimeError, TypeError, ValueError) as error:
         why = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
@@ -90,6 +92,7 @@ def compile_model(model: Model, config: Config) -> Build:
         outputs=outputs,
         compile_s=time.perf_counter() - started,
         weights_bytes=weights,
+        kernels=trace.kernels(),
     )
     return Build(manifest, tuple(log), executable)
 

@@ -27,17 +27,19 @@ from assay.model.facts import Model, Operator, Tensor
 
 def converter_for(model: Model, tensors: Tensors) -> type[Converter]:
     """Bind a graph to the class that TVM's importer instantiates."""
-    return type("BoundConverter", (Converter,), {"facts": model, "tensors": tensors})
+    return type("BoundConverter", (Converter,), {"facts": model, "tensors": tensors, "results": []})
 
 
 class Converter(OperatorConverter):
     """Walks over the operators; ``ops.CONVERTERS`` come first, the importer's own serve the rest.
 
-    Any failure becomes an UnsupportedOperatorError that names the operator.
+    Any failure becomes an UnsupportedOperatorError that names the operator. ``results`` collects
+    operators with the variables of their outputs.
     """
 
     facts: Model
     tensors: Tensors
+    results: list[tuple[int, Expr]]
     builder: Any = None
 
     def __init__(self, *args: Any) -> None:
@@ -95,6 +97,8 @@ class Converter(OperatorConverter):
             check_type(self.tensors[index], expr, operator.name.startswith("CUSTOM:"))
             self.tensors.reshape(index, tvm_api.static_shape(expr))
             self.exp_tab.set_expr(self._name(index), expr)
+            if isinstance(expr, relax.Var):
+                self.results.append((operator.index, expr))
 
     def _parts(self, result: Any, count: int) -> list[Expr]:
         if isinstance(result, Sequence):

@@ -11,6 +11,7 @@ from tvm.relax.frontend.tflite import from_tflite
 from assay.compiler import tvm_api
 from assay.compiler.frontend.converter import converter_for
 from assay.compiler.frontend.graph import FileView, Tensors
+from assay.compiler.frontend.naming import named_after_operators
 from assay.compiler.frontend.support import reason_of, refusal, unsupported
 from assay.errors import AssayError, ConfigError, ModelError
 from assay.model.facts import Model
@@ -23,6 +24,8 @@ def import_model(model: Model, batch: int = 1) -> Any:
 
     ``batch`` is the size of a first dimension that the file leaves open; all other shapes follow.
     A part of a graph comes from :func:`assay.compiler.frontend.cut.cut`.
+
+    Variables are named after the operators that they were bound for (``naming.operator_of``).
 
     Raises UnsupportedOperatorError with every operator that cannot be compiled, before any work;
     ConfigError if ``batch`` is below 1 or the model's batch is fixed; ModelError if the file has
@@ -52,7 +55,7 @@ def import_model(model: Model, batch: int = 1) -> Any:
             "run the file on LiteRT"
         ) from error
     mod["main"] = mod["main"].without_attr("params")
-    return mod
+    return named_after_operators(mod, converter.results)
 
 
 def border(model: Model, mod: Any) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:

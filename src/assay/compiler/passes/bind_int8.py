@@ -71,7 +71,7 @@ class _Binder(PyExprMutator):
         if layer is None:
             super().visit_var_binding_(binding)
             return
-        stored = self.builder_.emit(self._call(layer))
+        stored = self.builder_.emit(self._call(layer), name_hint=binding.var.name)
         self._stored[binding.var] = stored
         signed = str(binding.var.ty.dtype) == "int8"
         own = _shifted(stored, "int8") if signed else stored
