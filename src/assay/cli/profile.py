@@ -1,0 +1,102 @@
+"""``assay profile``: the time of each kernel, by layer of the model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from assay.cli import options
+
+if TYPE_CHECKING:
+    from assay.timing.profile import Profile
+
+
+def profile(
+    model: Annotated[
+        Path, typer.Argument(help="A .tflite or compiled .so file.", metavar="MODEL|LIBRARY")
+    ],
+    target: options.Target = "native",
+    opt_level: options.OptLevel = 3,
+    layout: options.Layout = "auto",
+    precision: options.Precision = "auto",
+    pipeline: options.Pipeline = "assay",
+    threads: options.Threads = 1,
+    sort: Annotated[str, typer.Option(help="order of the calls, or time.")] = "order",
+    json: options.Json = None,
+) -> None:
+    """Show which layers take the time; a library keeps what it was compiled with."""
+    import assay
+    from assay.errors import ConfigError
+    from assay.runtimes.tvm import open_build, open_tvm
+    from assay.timing.profiler import profile_tvm
+
+    if sort not in ("order", "time"):
+        raise ConfigError(f"sort: {sort!r} is neither order nor time")
+    if model.suffix == ".so":
+        runtime = open_tvm(model, threads)
+    else:
+        build = assay.compile(
+            model,
+            target=target,
+            opt_level=opt_level,
+            layout=layout,
+            precision=precision,
+            pipeline=pipeline,
+        )
+        name = "stock" if pipeline == "stock" else "tvm"
+        runtime = open_build(build, threads, name)
+    result = profile_tvm(runtime)
+    options.write_json(json, result.as_dict())
+    _print(result, sort)
+
+
+def _print(result: Profile, sort: str) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from assay.timing.profile import class_sums
+
+    table = Table(caption="us: median; GB/s: all that the kernel reads and writes")
+    for title in ("", "kernel", "operators", "layer", "us", "share", "Gop/s", "GB/s"):
+        words = title in ("kernel", "operators", "layer")
+        table.add_column(title, justify="left" if words else "right", overflow="fold")
+    rows = list(enumerate(result.kernels))
+    if sort == "time":
+        rows.sort(key=lambda row: -row[1].median_ms)
+    for index, kernel in rows:
+        call = kernel.call
+        table.add_row(
+            str(index),
+            call.symbol,
+            call.title,
+            Text(call.layers[-1].name if call.layers else ""),
+            f"{kernel.median_ms * 1e3:,.1f}",
+            f"{result.share(kernel):.1%}",
+            f"{kernel.gops:,.1f}" if call.macs else "",
+            f"{kernel.gbps:,.1f}",
+        )
+    gap = result.gap_ms
+    table.add_row(
+        "", "", "(outside of kernels)", "", f"{gap * 1e3:,.1f}", f"{gap / result.total_ms:.1%}"
+    )
+    console = Console()
+    console.print(table)
+    sums = Table()
+    for title in ("operators", "kernels", "us", "share", "M MACs"):
+        sums.add_column(title, justify="left" if title == "operators" else "right", overflow="fold")
+    for each in class_sums(result.kernels):
+        share = f"{each.ms / result.total_ms:.1%}"
+        macs = f"{each.macs / 1e6:,.2f}"
+        sums.add_row(each.title, str(each.count), f"{each.ms * 1e3:,.1f}", share, macs)
+    console.print(sums)
+    console.print(
+        f"{result.model} on {result.runtime}, {result.threads} thread(s): whole inference "
+        f"{result.total_ms * 1e3:,.1f} us, sum of kernels {result.kernels_ms * 1e3:,.1f} us "
+        f"(hook of {result.hook_ms * 1e3:.2f} us a call taken off), {result.runs} runs",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
