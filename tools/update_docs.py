@@ -23,6 +23,7 @@ from typer.testing import CliRunner
 
 from assay.cli.main import app
 from assay.compiler import config, pipeline, target
+from assay.compiler.remarks.catalogue import RULES
 from assay.lab.plan import Experiment, plan
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -49,7 +50,7 @@ def generators() -> dict[str, Callable[[], str]]:
     group = typer.main.get_command(app)
     commands = {f"help {name}": partial(help_text, name) for name in group.commands}
     tables = {"passes": pass_table, "isa": isa_table, "experiments": experiment_table}
-    return {"help": help_text, **commands, **tables}
+    return {"help": help_text, "remarks": remark_list, **commands, **tables}
 
 
 def help_text(*command: str) -> str:
@@ -68,6 +69,18 @@ def pass_table() -> str:
             runs = ["x" if level >= step.level else "" for level in levels]
             rows.append([part, f"`{step.name}`", *runs, ", ".join(conditions(step))])
     return table(rows)
+
+
+def remark_list() -> str:
+    """Return what each kind of remark means, its evidence, its reason and what to try."""
+    parts = []
+    for rule in sorted(RULES, key=lambda rule: rule.id):
+        lines = "\n".join(f"- `[{rule.id.partition('/')[0]}] {line}`" for line in rule.lines)
+        parts.append(
+            f"## {rule.id}\n\n{rule.meaning}\n\n{lines}\n\n"
+            f"Why it matters: {rule.why}\n\nWhat to try: {rule.advice}"
+        )
+    return "\n\n".join(parts)
 
 
 def parts() -> dict[str, tuple[pipeline.Step, ...]]:

@@ -27,7 +27,10 @@ RUN = (
         40.0,
         wrong=20,
         resolved_target="b",
-        findings={"[schedule] dense runs as plain loops": 3, "[layout] permute_dims": 9},
+        remarks=[
+            *3 * [{"id": "schedule/none", "evidence": "dense runs as plain loops"}],
+            *9 * [{"id": "layout/transpose-around-op", "evidence": "permute_dims"}],
+        ],
     ),
     measured("tvm-fp32-opt2-avx2", 9.0, wrong=20),
     replace(

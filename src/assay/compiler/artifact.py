@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from assay.compiler.kernel_calls import KernelCall
+from assay.compiler.remarks.remark import Remark
 from assay.errors import ArtifactError
 from assay.files import replace_file
 from assay.model.spec import Quantization, TensorSpec
@@ -24,6 +25,7 @@ class Manifest:
     ``inputs`` and ``outputs`` are the model's, in its order. ``resolved_target`` is TVM's JSON form
     with ``native`` replaced. ``vector_bits`` is what the code needs of the CPU. Sizes in bytes.
     ``kernels`` are all calls of one inference, in order.
+    ``remarks`` are what the compiler found about the build.
     """
 
     model_name: str
@@ -39,6 +41,7 @@ class Manifest:
     compile_s: float
     weights_bytes: int
     kernels: tuple[KernelCall, ...] = ()
+    remarks: tuple[Remark, ...] = ()
     library_bytes: int = 0
     library_sha256: str = ""
     schema: int = SCHEMA_VERSION
@@ -100,8 +103,9 @@ def _manifest(path: Path, fields: dict[str, Any]) -> Manifest:
         for side in ("inputs", "outputs"):
             fields[side] = tuple(_spec(spec) for spec in fields[side])
         fields["kernels"] = tuple(map(KernelCall.from_dict, fields["kernels"]))
+        fields["remarks"] = tuple(map(Remark.from_dict, fields["remarks"]))
         return Manifest(**fields)
-    except (KeyError, TypeError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ArtifactError(f"{path}: damaged; compile the model again") from error
 
 

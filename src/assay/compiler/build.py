@@ -15,12 +15,17 @@ import tvm
 from assay.compiler import tvm_api
 from assay.compiler.artifact import Manifest, write_artifact
 from assay.compiler.config import Config
-from assay.compiler.findings import graph_findings, loop_findings
 from assay.compiler.frontend.cut import cut
 from assay.compiler.frontend.importer import border, import_model
 from assay.compiler.link import link_shared
 from assay.compiler.passes.convert_layout import convertible
 from assay.compiler.pipeline import BINDING, GRAPH, KERNELS, Job, Step, steps, stock_passes
+from assay.compiler.remarks.catalogue import remarks_on
+from assay.compiler.remarks.facts import Facts
+from assay.compiler.remarks.log import Log
+from assay.compiler.remarks.read_graph import read_graph
+from assay.compiler.remarks.read_kernels import placed, read_kernels
+from assay.compiler.remarks.remark import Remark
 from assay.compiler.target import ResolvedTarget, resolve_target
 from assay.compiler.trace import Trace
 from assay.errors import CompileError
@@ -31,12 +36,18 @@ from assay.model.facts import Model
 class Build:
     """What came out of a compilation: the executable, its manifest, and the log.
 
-    ``log`` has a line for each pass and each finding about the build (docs/log.md).
+    ``log`` has a line for each pass and each remark (docs/log.md); ``remarks`` are the same ones
+    as data, and part of the manifest.
     """
 
     manifest: Manifest
     log: tuple[str, ...]
     executable: Any
+
+    @property
+    def remarks(self) -> tuple[Remark, ...]:
+        """What the build says about its own speed."""
+        return self.manifest.remarks
 
     def save(self, path: str | Path) -> Manifest:
         """Write library and manifest atomically; return the manifest with the library's hash.
@@ -65,14 +76,14 @@ def compile_model(model: Model, config: Config) -> Build:
     host = resolve_target(config.target_host) if config.target_host else target
     config = replace(config, layout="nhwc" if config.layout == "auto" else config.layout)
     convertible(config.convert_ops)
-    log: list[str] = [f"[target] {target.json()}"]
+    log = Log([f"[target] {target.json()}"])
     model = cut(model, config.inputs, config.outputs)
     mod = import_model(model, config.batch)
     inputs, outputs = border(model, mod)
     try:
         trace = Trace(model, mod, config.batch)
         with tvm.transform.PassContext(opt_level=config.opt_level, instruments=[trace]):
-            executable, weights = _build(mod, Job(config, target, log), host)
+            executable, weights = _build(mod, Job(config, target, log), host, trace)
     except (tvm.error.InternalError, RuntimeError, TypeError, ValueError) as error:
         why = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
         raise CompileError(
@@ -93,29 +104,50 @@ def compile_model(model: Model, config: Config) -> Build:
         compile_s=time.perf_counter() - started,
         weights_bytes=weights,
         kernels=trace.kernels(),
+        remarks=tuple(log.remarks),
     )
-    return Build(manifest, tuple(log), executable)
+    return Build(manifest, tuple(log.lines), executable)
 
 
-def _build(mod: Any, job: Job, host: ResolvedTarget) -> tuple[Any, int]:
+def _build(mod: Any, job: Job, host: ResolvedTarget, trace: Trace) -> tuple[Any, int]:
     """Run the pipeline and generate code; return the executable and its constants' bytes."""
     target = tvm_api.with_host(job.target.tvm(), host.tvm())
     with target:
-        if job.config.pipeline == "stock":
-            job.log.extend(graph_findings(mod))
-            job.log.extend(loop_findings(mod, job.config))
-            for stock in stock_passes(target):
-                mod = stock(mod)
-        else:
-            mod = _run(GRAPH, mod, job)
-            job.log.extend(graph_findings(mod))
-            mod = _run(BINDING, mod, job)
-            job.log.extend(loop_findings(mod, job.config))
-            mod = _run(KERNELS, mod, job)
-            for lowering in tvm_api.lowering_passes(target):
-                mod = lowering(mod)
+        mod, facts = (_stock if job.config.pipeline == "stock" else _own)(mod, job, target)
+        for remark in remarks_on(replace(facts, kernels=placed(facts.kernels, trace.kernels()))):
+            job.log.append(remark)
         weights = tvm_api.constant_bytes(mod)
         return tvm_api.build_executable(mod, target), weights
+
+
+def _stock(mod: Any, job: Job, target: Any) -> tuple[Any, Facts]:
+    ops = read_graph(mod)
+    for stock in stock_passes(target):
+        mod = stock(mod)
+    return mod, _facts(job, ops, ops, mod, frozenset())
+
+
+def _own(mod: Any, job: Job, target: Any) -> tuple[Any, Facts]:
+    mod = _run(GRAPH, mod, job)
+    ops = read_graph(mod)
+    mod = _run(BINDING, mod, job)
+    left, bound = read_graph(mod), tvm_api.kernel_names(mod)
+    mod = _run(KERNELS, mod, job)
+    for lowering in tvm_api.lowering_passes(target):
+        mod = lowering(mod)
+    return mod, _facts(job, ops, left, mod, bound)
+
+
+def _facts(job: Job, ops: Any, left: Any, mod: Any, bound: frozenset[str]) -> Facts:
+    """Join what was read off a build; ``left`` are the operators that no kernel was bound to."""
+    return Facts(
+        config=job.config,
+        isa=job.target.isa,
+        host=resolve_target("native").isa,
+        ops=ops,
+        loops=tuple(op for op in left if op.heavy),
+        kernels=read_kernels(mod, bound),
+    )
 
 
 def _run(part: tuple[Step, ...], mod: Any, job: Job) -> Any:

@@ -16,6 +16,7 @@ from assay.compiler.passes.convert_layout import convert_layout
 from assay.compiler.passes.fold_weights import fold_weights
 from assay.compiler.passes.schedule_loops import schedule_loops
 from assay.compiler.passes.to_nhwc import to_nhwc
+from assay.compiler.remarks.log import Log
 from assay.compiler.target import ResolvedTarget
 
 transform = relax.transform
@@ -23,11 +24,11 @@ transform = relax.transform
 
 @dataclass(frozen=True)
 class Job:
-    """What passes may look at besides the module; ``log`` is for findings, a line each."""
+    """What passes may look at besides the module; ``log`` takes lines and remarks."""
 
     config: Config
     target: ResolvedTarget
-    log: list[str]
+    log: Log
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ Written for TVM 0.27. Everything that would have to be revisited for another ver
 from __future__ import annotations
 
 import shutil
+from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -227,3 +228,52 @@ def move_constant(call: Any, value: npt.NDArray[Any]) -> npt.NDArray[Any]:
     axes = call.attrs.axes
     order = range(value.ndim)[::-1] if axes is None else [int(axis) for axis in axes]
     return np.ascontiguousarray(value.transpose(order))
+
+
+@dataclass(frozen=True)
+class LoopNest:
+    """Which kinds of loops a kernel has, and how often its innermost bodies run in all."""
+
+    kinds: frozenset[str]
+    iterations: int
+
+
+def loop_nest(function: Any) -> LoopNest:
+    """Read the loops of a kernel whose extents are constants."""
+    from tvm import tirx
+
+    kinds: set[str] = set()
+
+    def walk(body: Any, runs: int) -> int:
+        if isinstance(body, tirx.SeqStmt):
+            return sum(walk(part, runs) for part in body)
+        if isinstance(body, tirx.For):
+            kinds.add(tirx.ForKind(body.kind).name.lower())
+            return walk(body.body, runs * int(body.extent))
+        inner = getattr(body, "block", None) or getattr(body, "body", None)
+        return runs if inner is None else walk(inner, runs)
+
+    return LoopNest(iterations=walk(function.body, 1), kinds=frozenset(kinds))
+
+
+def kernel_calls(mod: Any) -> list[tuple[str, Any]]:
+    """Return name and body of each kernel that ``main`` calls, in execution order."""
+    import tvm
+    from tvm import tirx
+
+    callees = (call.op for call in op_calls(mod["main"]))
+    named = ((str(op.name_hint), mod[op]) for op in callees if isinstance(op, tvm.ir.GlobalVar))
+    return [(name, body) for name, body in named if isinstance(body, tirx.PrimFunc)]
+
+
+def kernel_names(mod: Any) -> frozenset[str]:
+    """Return the names of the kernels in a module."""
+    from tvm import tirx
+
+    functions = mod.functions_items()
+    return frozenset(str(v.name_hint) for v, f in functions if isinstance(f, tirx.PrimFunc))
+
+
+def parameter_dtypes(function: Any) -> list[str]:
+    """Return the element types of a kernel's parameters, the result's last."""
+    return [str(parameter.ty.dtype) for parameter in function.params]

@@ -13,6 +13,9 @@ _AVX2 = "-avx2"
 _ENDED = {"failed": "failed", "skipped": "was skipped"}
 _NOT_RUN = "The experiments that this question is about were not run."
 
+# Remarks on operators that no register-tiled kernel was bound to.
+_NO_KERNEL = ("layout/nhwc-unscheduled", "schedule/none", "schedule/untiled")
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -154,5 +157,4 @@ def _why_no_gain(pair: Pair) -> str:
 
 
 def _slow_operators(experiment: ExperimentResult) -> int:
-    found = experiment.findings or {}
-    return sum(count for line, count in found.items() if line.startswith("[schedule]"))
+    return sum(remark["id"] in _NO_KERNEL for remark in experiment.remarks or [])

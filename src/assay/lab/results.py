@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -55,8 +56,8 @@ class ExperimentResult:
     """All that is known of one experiment. ``fingerprint`` says which inputs it belongs to.
 
     ``name`` is the prefix of the experiment's files: letters, digits and ``._+-`` only.
-    ``findings`` are the unique lines of the build log that describe the build, with how often each
-    occurs, in order of first appearance. Builds with equal ``library_sha256`` are identical.
+    ``remarks`` are what the compiler found about the build (docs/remarks.md), as plain data. Builds
+    with equal ``library_sha256`` are identical.
     """
 
     name: str
@@ -76,7 +77,15 @@ class ExperimentResult:
     compile_s: float | None = None
     log: str | None = None
     library_sha256: str | None = None
-    findings: dict[str, int] | None = None
+    remarks: list[dict[str, Any]] | None = None
+
+    @property
+    def findings(self) -> dict[str, int] | None:
+        """The unique lines of the remarks, each with how often it occurs, by first appearance."""
+        if self.remarks is None:
+            return None
+        groups = ((remark["id"].partition("/")[0], remark["evidence"]) for remark in self.remarks)
+        return dict(Counter(f"[{group}] {evidence}" for group, evidence in groups))
 
     @property
     def loaded_bytes(self) -> int | None:

@@ -15,7 +15,6 @@ import os
 import signal
 import sys
 import traceback
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -28,9 +27,6 @@ from assay.lab.results import ExperimentResult
 if TYPE_CHECKING:
     from assay.datasets.base import Dataset
     from assay.lab.testers import ModelTester
-
-# Lines of the build log that say what was done; all others say what was found.
-_PROTOCOL = ("[target]", "[pass]")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,7 +140,7 @@ def _build_facts(tester: ModelTester) -> dict[str, Any]:
         "artifact_bytes": manifest.library_bytes,
         "compile_s": manifest.compile_s,
         "library_sha256": manifest.library_sha256,
-        "findings": dict(Counter(line for line in tester.log if not line.startswith(_PROTOCOL))),
+        "remarks": [remark.as_dict() for remark in manifest.remarks],
     }
 
 

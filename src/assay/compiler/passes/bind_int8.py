@@ -18,13 +18,15 @@ from assay.compiler.kernels.int8.stored import SIGN_FLIP
 from assay.compiler.kernels.select_int8 import int8_generator_for
 from assay.compiler.passes.chains import Graph
 from assay.compiler.passes.quantized_layers import QuantizedLayer, quantized_layer
+from assay.compiler.remarks.log import Log
+from assay.compiler.remarks.rules.float_in_int8 import RULE as FLOAT
 from assay.compiler.target import Isa
 
 # Kernels are written for this many threads; fewer at run time share the same tasks.
 _PLANNED_TASKS = 4
 
 
-def bind_int8(isa: Isa, log: list[str]) -> Any:
+def bind_int8(isa: Isa, log: Log) -> Any:
     """Return the module pass; it logs each quantized layer that stays in floating point."""
 
     @tvm.transform.module_pass(opt_level=0, name="BindInt8")
@@ -38,7 +40,7 @@ def bind_int8(isa: Isa, log: list[str]) -> Any:
 class _Binder(PyExprMutator):
     """Emits each layer's kernel where its last variable was defined."""
 
-    def __init__(self, mod: Any, isa: Isa, log: list[str]) -> None:
+    def __init__(self, mod: Any, isa: Isa, log: Log) -> None:
         super().__init__(mod)
         self._isa = isa
         self._log = log
@@ -57,7 +59,7 @@ class _Binder(PyExprMutator):
             if layer is None or taken.intersection(layer.variables):
                 continue
             if int8_generator_for(layer.problem) is None:
-                self._log.append(f"[precision] no integer kernel solves {layer.problem}")
+                self._log.append(FLOAT.remark(f"no integer kernel solves {layer.problem}"))
                 continue
             self._layers[layer.variables[-1]] = layer
             taken.update(layer.variables)

@@ -14,6 +14,8 @@ from typing import Any
 import tvm
 from tvm import s_tir, tirx
 
+from assay.compiler.remarks.log import Log
+from assay.compiler.remarks.rules.unscheduled import RULE as PLAIN
 from assay.compiler.target import Isa
 
 # A parallel region costs about a microsecond; this many multiply-adds take a few.
@@ -22,7 +24,7 @@ _PARALLEL_WORK = 32768
 _PARALLEL_TASKS = 64
 
 
-def schedule_loops(isa: Isa, log: list[str]) -> Any:
+def schedule_loops(isa: Isa, log: Log) -> Any:
     """Return the module pass; a kernel that it cannot schedule is left as it is and logged."""
 
     @tvm.transform.module_pass(opt_level=0, name="ScheduleLoops")
@@ -43,7 +45,7 @@ def _is_plain(function: Any) -> bool:
     return bool(attrs.get("s_tir")) and not as_written
 
 
-def _schedule(function: Any, name: str, isa: Isa, log: list[str]) -> Any:
+def _schedule(function: Any, name: str, isa: Isa, log: Log) -> Any:
     schedule = s_tir.Schedule(tvm.IRModule({"main": function}))
     try:
         _inline_stages(schedule)
@@ -53,7 +55,7 @@ def _schedule(function: Any, name: str, isa: Isa, log: list[str]) -> Any:
                 taken |= _schedule_block(schedule, block, isa)
     except s_tir.ScheduleError as error:
         reason = str(error).strip().splitlines()[0]
-        log.append(f"[schedule] {name}: left as plain loops ({reason})")
+        log.append(PLAIN.remark(f"{name}: left as plain loops ({reason})", op=name))
         return function
     return schedule.mod["main"].with_attr("tirx.is_scheduled", True)
 

@@ -1,0 +1,44 @@
+"""precision/float-in-int8: quantized layers computed in floating point."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from assay.compiler.remarks.facts import Facts
+from assay.compiler.remarks.remark import Remark
+from assay.compiler.remarks.rule import Rule
+
+
+def _find(facts: Facts, rule: Rule) -> Iterator[Remark]:
+    fix = facts.missing(
+        precision="auto",
+        pipeline="assay",
+        layout="nhwc",
+        convert_ops=None,
+        opt_level=max(facts.config.opt_level, 3),
+    )
+    for op, calls in facts.placed_heavy():
+        if op.through == "dequantize":
+            yield rule.remark(
+                f"{op.kind} of a quantized model runs in {op.dtype}",
+                op=op.kind,
+                fix=fix,
+                calls=calls,
+            )
+
+
+RULE = Rule(
+    id="precision/float-in-int8",
+    meaning="A quantized convolution or dense layer runs in floating point.",
+    why="Its inputs are dequantized first: the file is smaller than its FP32 twin, the computation "
+    "is not faster.",
+    advice="Compile at level 3 or above without --precision float and --pipeline stock; with "
+    "--layout nchw, --convert-ops has to name qnn.conv2d if it names anything. A layer that is "
+    "still in floating point is quantized in a way that the integer kernels do not know, such as "
+    "16-bit activations.",
+    lines=(
+        "OP of a quantized model runs in DTYPE",
+        "no integer kernel solves PROBLEM",
+    ),
+    find=_find,
+)

@@ -1,0 +1,39 @@
+"""layout/transpose-around-op: transposes inside the network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from assay.compiler.remarks.facts import Facts
+from assay.compiler.remarks.remark import Remark
+from assay.compiler.remarks.rule import Rule
+
+
+def _find(facts: Facts, rule: Rule) -> Iterator[Remark]:
+    moving = [op for op in facts.ops if op.name == "permute_dims" and not op.constant_data]
+    held = [kernel.call for kernel in facts.kernels for _ in range(kernel.parts.count("transpose"))]
+    known = len(held) == len(moving)
+    for index, op in enumerate(moving):
+        if not op.at_input:
+            yield rule.remark(
+                f"permute_dims inside the network, after {op.source}",
+                op=op.source,
+                fix=facts.missing(layout="nhwc", convert_ops=None, opt_level=_level(facts)),
+                calls=(held[index],) if known else (),
+            )
+
+
+def _level(facts: Facts) -> int:
+    return max(facts.config.opt_level, 3)
+
+
+RULE = Rule(
+    id="layout/transpose-around-op",
+    meaning="A layout conversion left transposes inside the network.",
+    why="Each transpose moves a whole tensor through memory in each inference, computing nothing.",
+    advice="After clip, add or conv2d compile at level 3 or above, where the layout passes "
+    "through; after dequantize let qnn.conv2d take part in --convert-ops, or leave the option "
+    "away; or stay with --layout nhwc, which needs no transposes.",
+    lines=("permute_dims inside the network, after OP",),
+    find=_find,
+)

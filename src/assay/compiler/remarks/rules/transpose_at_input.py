@@ -1,0 +1,29 @@
+"""layout/transpose-at-input: the one transpose that NCHW costs a model that takes NHWC."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from assay.compiler.remarks.facts import Facts
+from assay.compiler.remarks.remark import Remark
+from assay.compiler.remarks.rule import Rule
+
+
+def _find(facts: Facts, rule: Rule) -> Iterator[Remark]:
+    for op in facts.ops:
+        if op.name == "permute_dims" and op.at_input:
+            yield rule.remark(
+                "permute_dims at the network's input",
+                op=op.kind,
+                fix=facts.missing(layout="nhwc", convert_ops=None),
+            )
+
+
+RULE = Rule(
+    id="layout/transpose-at-input",
+    meaning="The input is transposed once, because the model takes NHWC and the build is NCHW.",
+    why="It is the least that --layout nchw costs.",
+    advice="Nothing, or --layout nhwc.",
+    lines=("permute_dims at the network's input",),
+    find=_find,
+)
