@@ -1,0 +1,97 @@
+"""Compile a build, the best build of the same model, and say where the difference goes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from statistics import median
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from assay.compiler.config import Config
+from assay.compiler.remarks.fix import fixed
+from assay.compiler.remarks.remark import Remark
+from assay.explain.costs import FLOAT, Costs, share_out
+
+if TYPE_CHECKING:
+    from assay.model.facts import Model
+    from assay.runtimes.tvm import TVMRuntime
+
+_TURNS = 15
+
+
+@dataclass(frozen=True)
+class Achieved:
+    """A fix that was tried: its Config, what its remarks promised, and what it brought, in ms."""
+
+    config: Config
+    ids: tuple[str, ...]
+    promised_ms: float
+    achieved_ms: float
+
+
+def best_config(config: Config) -> Config:
+    """Return the best choices for the same target, batch and part of the graph."""
+    level = max(config.opt_level, 3)
+    return replace(
+        config, opt_level=level, layout="auto", convert_ops=None, precision="auto", pipeline="assay"
+    )
+
+
+def explain(model: Model, config: Config, threads: int = 1) -> Costs:
+    """Compile and profile a build and the best one, and price the remarks; see ``share_out``.
+
+    Raises what compiling and running raise.
+    """
+    from assay.timing.profiler import profile_tvm
+
+    build = _open(model, config, threads)
+    remarks = build.manifest.remarks
+    best = _open(model, best_config(config), threads)
+    between = None
+    if any(remark.id == FLOAT for remark in remarks):
+        between = _open(model, replace(best_config(config), precision="float"), threads)
+    return share_out(
+        remarks,
+        profile_tvm(build),
+        profile_tvm(best),
+        None if between is None else profile_tvm(between),
+    )
+
+
+def verify(
+    model: Model, config: Config, remarks: Sequence[Remark], threads: int = 1
+) -> list[Achieved]:
+    """Apply each distinct fix, and time the build with and without it, in turns."""
+    promises: dict[Config, list[Remark]] = {}
+    for remark in remarks:
+        if remark.fix:
+            promises.setdefault(fixed(config, remark), []).append(remark)
+    before = _open(model, config, threads)
+    found = []
+    for mended, group in promises.items():
+        gained = _gain(before, _open(model, mended, threads))
+        promised = sum(remark.cost_ms or 0.0 for remark in group)
+        ids = tuple(dict.fromkeys(remark.id for remark in group))
+        found.append(Achieved(mended, ids, promised, gained))
+    return found
+
+
+def _open(model: Model, config: Config, threads: int) -> TVMRuntime:
+    from assay.compiler.build import compile_model
+    from assay.runtimes.tvm import open_build
+
+    return open_build(compile_model(model, config), threads)
+
+
+def _gain(before: TVMRuntime, after: TVMRuntime) -> float:
+    """Return by how many ms the median inference is shorter, both run in turns."""
+    times: dict[TVMRuntime, list[float]] = {before: [], after: []}
+    for turn in range(_TURNS + 1):
+        for runtime, taken in times.items():
+            runtime.run()  # the other one's data left the caches cold
+            started = perf_counter()
+            runtime.run()
+            if turn:
+                taken.append((perf_counter() - started) * 1e3)
+    return median(times[before]) - median(times[after])
