@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any
 
 from assay.compiler.kernels import (
     dense,
@@ -18,6 +18,8 @@ from assay.compiler.kernels import (
     winograd,
 )
 from assay.compiler.kernels.elementwise import Elementwise
+from assay.compiler.kernels.generator import Generator
+from assay.compiler.kernels.int8.select import INT8_GENERATORS
 from assay.compiler.kernels.nchw import convolution as nchw_convolution
 from assay.compiler.kernels.nchw import depthwise as nchw_depthwise
 from assay.compiler.kernels.nchw import pool as nchw_pool
@@ -27,23 +29,6 @@ from assay.compiler.kernels.reduction import Reduction
 from assay.compiler.kernels.softmax import Softmax
 from assay.compiler.target import Isa
 
-
-class Generator(Protocol):
-    """What the modules of generators have in common.
-
-    Those of problems with weights also have ``pack(problem, isa, weights)``, which returns the
-    weights in the order in which the kernel reads them.
-    """
-
-    __name__: str
-
-    def applicable(self, problem: Any) -> bool:
-        """Tell whether the generator can solve the problem."""
-
-    def generate(self, problem: Any, isa: Isa, name: str, parallel: int = 1) -> Any:
-        """Return the kernel."""
-
-
 GENERATORS: Mapping[type, tuple[Generator, ...]] = MappingProxyType(
     {
         Conv2d: (nchw_depthwise, nchw_convolution, pointwise, depthwise, direct),
@@ -52,6 +37,7 @@ GENERATORS: Mapping[type, tuple[Generator, ...]] = MappingProxyType(
         Pool2d: (nchw_pool, pool),
         Reduction: (reduction,),
         Softmax: (softmax,),
+        **INT8_GENERATORS,
     }
 )
 """Generators by type of problem, the best first."""

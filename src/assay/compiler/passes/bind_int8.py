@@ -1,4 +1,4 @@
-"""Run quantized layers in integers: replace their floating-point spelling by integer kernels.
+"""Run quantized operators in integers: replace their floating-point spelling by integer kernels.
 
 Between integer kernels activations are uint8 whatever the model's type (``stored``, see
 kernels/int8/stored.py); int8 tensors are converted where such a kernel meets the model's border or
@@ -14,10 +14,12 @@ import tvm
 from tvm import relax
 from tvm.relax.expr_functor import PyExprMutator, mutator
 
-from assay.compiler.kernels.int8.stored import SIGN_FLIP
-from assay.compiler.kernels.select_int8 import int8_generator_for
+from assay.compiler import tvm_api
+from assay.compiler.kernels.int8.convert import Shift
+from assay.compiler.kernels.select import generator_for
 from assay.compiler.passes.chains import Graph
-from assay.compiler.passes.quantized_layers import QuantizedLayer, quantized_layer
+from assay.compiler.passes.quantized import MOVES, READERS, QuantizedOperator
+from assay.compiler.passes.quantized.affine import SHIFTS
 from assay.compiler.remarks.log import Log
 from assay.compiler.remarks.rules.float_in_int8 import RULE as FLOAT
 from assay.compiler.target import Isa
@@ -25,9 +27,11 @@ from assay.compiler.target import Isa
 # Kernels are written for this many threads; fewer at run time share the same tasks.
 _PLANNED_TASKS = 4
 
+_HEAVY = frozenset({"nn.conv2d", "nn.conv2d_transpose", "matmul"})
+
 
 def bind_int8(isa: Isa, log: Log) -> Any:
-    """Return the module pass; it logs each quantized layer that stays in floating point."""
+    """Return the module pass; it logs each quantized operator that no integer kernel solves."""
 
     @tvm.transform.module_pass(opt_level=0, name="BindInt8")
     def run(mod: Any, _context: Any) -> Any:
@@ -38,87 +42,114 @@ def bind_int8(isa: Isa, log: Log) -> Any:
 
 @mutator
 class _Binder(PyExprMutator):
-    """Emits each layer's kernel where its last variable was defined."""
+    """Emits each operator's kernel where its last variable was defined; the rest is dead then."""
 
     def __init__(self, mod: Any, isa: Isa, log: Log) -> None:
         super().__init__(mod)
         self._isa = isa
         self._log = log
         self._kernels: dict[Any, Any] = {}
-        self._layers: dict[Any, QuantizedLayer] = {}
+        self._operators: dict[Any, QuantizedOperator] = {}
         self._stored: dict[Any, Any] = {}
 
     def run(self) -> Any:
         """Return the module with integer kernels wherever a generator solves the problem."""
         main = self.builder_.get().get_global_var("main")
         function = self.builder_.get()[main]
-        graph = Graph(function)
-        taken: set[Any] = set()
-        for var, _ in graph.bindings:
-            layer = quantized_layer(graph, var)
-            if layer is None or taken.intersection(layer.variables):
-                continue
-            if int8_generator_for(layer.problem) is None:
-                self._log.append(FLOAT.remark(f"no integer kernel solves {layer.problem}"))
-                continue
-            self._layers[layer.variables[-1]] = layer
-            taken.update(layer.variables)
-        if self._layers:
+        self._claim(Graph(function))
+        if self._operators:
             self.builder_.update_func(main, self.visit_expr(function))
         return relax.transform.DeadCodeElimination(["main"])(self.builder_.get())
 
+    def _claim(self, graph: Graph) -> None:
+        for readers in READERS:
+            for var, _ in graph.bindings:
+                reader = readers.get(graph.calls(var))
+                operator = reader(graph, var) if reader and var not in graph.taken else None
+                if operator is None or graph.taken.intersection(operator.variables):
+                    continue
+                if generator_for(operator.problem, self._isa) is None:
+                    self._log.append(FLOAT.remark(f"no integer kernel solves {operator.problem}"))
+                elif not _feeds_float(graph, operator.variables[-1]):
+                    self._operators[operator.variables[-1]] = operator
+                    graph.taken.update(operator.variables)
+
     def visit_var_binding_(self, binding: Any) -> None:
-        """Emit a kernel's call for a layer's last variable; visit any other binding as it is."""
-        layer = self._layers.get(binding.var)
-        if layer is None:
+        """Emit a kernel's call for an operator's last variable; visit any other one as it is."""
+        operator = self._operators.get(binding.var)
+        if operator is not None:
+            made = self._call(operator)
+        elif self._moves_stored(binding.value):
+            made = self._moved(binding.value)
+        else:
             super().visit_var_binding_(binding)
             return
-        stored = self.builder_.emit(self._call(layer), name_hint=binding.var.name)
-        self._stored[binding.var] = stored
-        signed = str(binding.var.ty.dtype) == "int8"
-        own = _shifted(stored, "int8") if signed else stored
+        dtype = str(binding.var.ty.dtype)
+        own = self.builder_.emit(made, name_hint=binding.var.name)
+        if dtype in SHIFTS:
+            self._stored[binding.var] = own
+        if dtype == "int8":
+            own = self.builder_.emit(self._shifted(own, "int8"))
         inside = isinstance(binding.var, relax.DataflowVar)
-        if inside and not signed:
-            self.set_var_remap(binding.var, stored)
-            return
-        emit = self.builder_.emit if inside else self.builder_.emit_output
-        self.set_var_remap(binding.var, emit(own))
+        self.set_var_remap(binding.var, own if inside else self.builder_.emit_output(own))
 
-    def _call(self, layer: QuantizedLayer) -> Any:
-        generator = int8_generator_for(layer.problem)
-        assert generator is not None
-        packed = generator.pack(
-            layer.problem, self._isa, layer.weights, layer.bias, layer.multipliers
-        )
-        constants = [relax.const(np.ascontiguousarray(array)) for array in packed]
-        arguments = [self._as_stored(layer.source), *constants]
-        if layer.other is not None:
-            arguments.append(self._as_stored(layer.other))
-        shape = layer.problem.geometry.output_shape
-        return relax.call_tir(
-            self._kernel(layer.problem), arguments, relax.TensorType(shape, "uint8")
-        )
+    def _call(self, operator: QuantizedOperator) -> Any:
+        generator: Any = generator_for(operator.problem, self._isa)
+        first, *others = [self._as_stored(source) for source in operator.sources]
+        packed: Any = ()
+        if hasattr(generator, "pack"):
+            packed = generator.pack(operator.problem, self._isa, *operator.values)
+        arrays = packed if isinstance(packed, tuple) else (packed,)
+        constants = [relax.const(np.ascontiguousarray(array)) for array in arrays]
+        result = operator.variables[-1].ty
+        dtype = "uint8" if str(result.dtype) in SHIFTS else str(result.dtype)
+        made = relax.TensorType(tvm_api.static_shape(operator.variables[-1]), dtype)
+        return relax.call_tir(self._kernel(operator.problem), [first, *constants, *others], made)
 
     def _kernel(self, problem: Any) -> Any:
         if problem not in self._kernels:
-            generator = int8_generator_for(problem)
+            generator = generator_for(problem, self._isa)
             assert generator is not None
             name = f"int8_{generator.__name__.rpartition('.')[2]}_{len(self._kernels)}"
             function = generator.generate(problem, self._isa, name, _PLANNED_TASKS)
             self._kernels[problem] = self.builder_.add_func(function, name)
         return self._kernels[problem]
 
-    def _as_stored(self, var: Any) -> Any:
-        """Return an 8-bit tensor as kernels store it, converted once if it was made elsewhere."""
-        if var not in self._stored:
-            own = self.visit_expr(var)
-            if str(var.ty.dtype) == "int8":
-                own = self.builder_.emit(_shifted(own, "uint8"))
-            self._stored[var] = own
-        return self._stored[var]
+    def _moves_stored(self, call: Any) -> bool:
+        """Tell whether an operator moves values of a tensor that is stored already."""
+        name = tvm_api.op_name(call) if hasattr(call, "op") else ""
+        return name in MOVES and call.args[0] in self._stored
+
+    def _moved(self, call: Any) -> Any:
+        arguments = [self._stored[call.args[0]], *map(self.visit_expr, call.args[1:])]
+        return relax.Call(call.op, arguments, call.attrs, call.ty_args)
+
+    def _as_stored(self, expr: Any) -> Any:
+        """Return a tensor as kernels take it; an 8-bit one made elsewhere is converted, once."""
+        dtype = str(expr.ty.dtype)
+        value = tvm_api.constant_value(expr)
+        if dtype not in SHIFTS:
+            return self.visit_expr(expr)
+        if value is not None:
+            return relax.const((value.astype(np.int16) + SHIFTS[dtype]).astype(np.uint8))
+        if expr not in self._stored:
+            own = self.visit_expr(expr)
+            if dtype == "int8":
+                own = self.builder_.emit(self._shifted(own, "uint8"))
+            self._stored[expr] = own
+        return self._stored[expr]
+
+    def _shifted(self, expr: Any, dtype: Any) -> Any:
+        """Shift between int8 and uint8: the same bits but for the highest."""
+        shape = tvm_api.static_shape(expr)
+        kernel = self._kernel(Shift(shape, dtype))
+        return relax.call_tir(kernel, [expr], relax.TensorType(shape, dtype))
 
 
-def _shifted(expr: Any, dtype: str) -> Any:
-    """Shift between int8 and uint8: the same bits but for the highest."""
-    offset = relax.const(SIGN_FLIP if dtype == "uint8" else -SIGN_FLIP, "int16")
-    return relax.op.astype(relax.op.add(relax.op.astype(expr, "int16"), offset), dtype)
+def _feeds_float(graph: Graph, var: Any) -> bool:
+    """Tell whether a real tensor goes into a product that stays in floating point.
+
+    There the dequantization has to remain visible: it is what tells that the model is quantized.
+    """
+    users = graph.users.get(var, [])
+    return str(var.ty.dtype) == "float32" and any(graph.calls(user) in _HEAVY for user in users)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, get_args
 
+from assay.compiler import tvm_api
 from assay.compiler.kernels.pool import Pool2d
 from assay.compiler.kernels.problem import Layout
 from assay.compiler.kernels.reduction import Reduction
@@ -15,32 +16,40 @@ from assay.compiler.passes.readers.operator import Operator
 def read(graph: Graph, var: Any) -> Operator | None:
     """Read ``nn.max_pool2d`` or ``nn.avg_pool2d`` of a float32 tensor."""
     call = graph.value[var]
-    attrs, source = call.attrs, call.args[0]
+    source = call.args[0]
+    problem = read_window(call, var)
+    if problem is None or str(source.ty.dtype) != "float32":
+        return None
+    if problem.covers_image:
+        kind = "max" if problem.kind == "max" else "mean"
+        inner = problem.channels if problem.layout == "NHWC" else 1
+        outer = problem.batch * problem.channels // inner
+        reduction = Reduction(kind, outer, problem.in_h * problem.in_w, inner)
+        return Operator(reduction, (var,), (source,))
+    return Operator(problem, (var,), (source,))
+
+
+def read_window(call: Any, var: Any) -> Pool2d | None:
+    """Return the problem of pooling, whatever the type; None if no kernel solves it."""
+    attrs = call.attrs
     layout = str(attrs.layout)
     if layout not in get_args(Layout) or str(attrs.out_layout) != layout:
         return None
-    if str(source.ty.dtype) != "float32":
-        return None
-    batch, in_h, in_w, channels = image_extents(source, layout)
+    batch, in_h, in_w, channels = image_extents(call.args[0], layout)
     _, out_h, out_w, _ = image_extents(var, layout)
     kernel_h, kernel_w = (int(value) for value in attrs.pool_size)
     stride_h, stride_w = (int(value) for value in attrs.strides)
     dilation_h, dilation_w = (int(value) for value in attrs.dilation)
     pad_top, pad_left = (int(value) for value in attrs.padding[:2])
     problem = Pool2d(
-        "max" if graph.calls(var) == "nn.max_pool2d" else "average",
+        "max" if tvm_api.op_name(call) == "nn.max_pool2d" else "average",
         batch, in_h, in_w, channels, out_h, out_w, kernel_h, kernel_w, stride_h, stride_w,
         pad_top, pad_left, dilation_h, dilation_w, bool(attrs.count_include_pad),
         layout="NCHW" if layout == "NCHW" else "NHWC",
     )  # fmt: skip
     if problem.kind == "average" and problem.count_padding and _leaves_padding(call, problem):
         return None
-    if problem.covers_image:
-        kind = "max" if problem.kind == "max" else "mean"
-        inner = channels if layout == "NHWC" else 1
-        outer = batch * channels // inner
-        return Operator(Reduction(kind, outer, in_h * in_w, inner), (var,), (source,))
-    return Operator(problem, (var,), (source,))
+    return problem
 
 
 def _leaves_padding(call: Any, p: Pool2d) -> bool:

@@ -1,0 +1,44 @@
+"""Which generators solve quantized problems."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from assay.compiler.kernels.generator import Generator
+from assay.compiler.kernels.int8 import (
+    concat,
+    conv2d,
+    convert,
+    dense,
+    depthwise,
+    elementwise,
+    lookup,
+    mean,
+    pool,
+    resize,
+    softmax,
+)
+from assay.compiler.kernels.int8.nchw import convolution as nchw_convolution
+from assay.compiler.kernels.int8.problem import QuantizedConv2d, QuantizedDense
+
+INT8_GENERATORS: Mapping[type, tuple[Generator, ...]] = MappingProxyType(
+    {
+        QuantizedConv2d: (nchw_convolution, depthwise, conv2d),
+        QuantizedDense: (dense,),
+        concat.QuantizedConcat: (concat,),
+        concat.QuantizedPad: (concat,),
+        convert.Dequantize: (convert,),
+        convert.Quantize: (convert,),
+        convert.Shift: (convert,),
+        elementwise.QuantizedAdd: (elementwise,),
+        elementwise.QuantizedMultiply: (elementwise,),
+        elementwise.Requantize: (elementwise,),
+        lookup.Lookup: (lookup,),
+        mean.QuantizedMean: (mean,),
+        pool.QuantizedPool2d: (pool,),
+        resize.QuantizedResize: (resize,),
+        softmax.QuantizedSoftmax: (softmax,),
+    }
+)
+"""Generators by type of problem, the best first."""

@@ -1,0 +1,50 @@
+"""Readers of quantized operators, a file for each kind; the table below says which reads what.
+
+TVM's importer writes ``quantize(op(dequantize(x), ...))`` and, for a fused activation, a clip of
+the integers. From such groups the readers learn what the model file said: the integer tensors,
+their scales and zero points, and the limits of the activation.
+
+To add a kind: a problem and a generator in ``kernels/int8/`` and a line in ``kernels/select.py``; a
+reader here and a line in ``READERS``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from assay.compiler.passes.quantized import (
+    borders,
+    elementwise,
+    linear,
+    movement,
+    reductions,
+    tables,
+)
+from assay.compiler.passes.quantized.movement import MOVES
+from assay.compiler.passes.quantized.operator import QuantizedOperator, Reader
+
+__all__ = ["MOVES", "READERS", "QuantizedOperator", "Reader"]
+
+READERS: tuple[Mapping[str, Reader], ...] = (
+    MappingProxyType({"nn.conv2d": linear.read, "matmul": linear.read}),
+    MappingProxyType(
+        {"concat": movement.read_concat, "dequantize": elementwise.read_requantization}
+    ),
+    MappingProxyType({"quantize": tables.read}),
+    MappingProxyType(
+        {
+            "add": elementwise.read_binary,
+            "subtract": elementwise.read_binary,
+            "multiply": elementwise.read_binary,
+            "mean": reductions.read_mean,
+            "nn.avg_pool2d": reductions.read_average_pool,
+            "nn.max_pool2d": reductions.read_max_pool,
+            "nn.softmax": reductions.read_softmax,
+            "nn.pad": movement.read_pad,
+            "image.resize2d": movement.read_resize,
+        }
+    ),
+    MappingProxyType({"quantize": borders.read_quantize, "dequantize": borders.read_dequantize}),
+)
+"""Readers by operator, in the order in which kernels may claim the graph."""

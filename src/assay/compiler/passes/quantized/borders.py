@@ -1,0 +1,34 @@
+"""Read where floating point begins and ends: QUANTIZE and DEQUANTIZE of whole tensors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from assay.compiler import tvm_api
+from assay.compiler.kernels.int8.convert import Dequantize, Quantize
+from assay.compiler.passes.chains import Graph
+from assay.compiler.passes.quantized.affine import dequantized, read_affine
+from assay.compiler.passes.quantized.operator import QuantizedOperator
+
+
+def read_quantize(graph: Graph, var: Any) -> QuantizedOperator | None:
+    """Read ``quantize`` of a float32 tensor, per tensor."""
+    call = graph.value[var]
+    affine = read_affine(call, str(call.attrs.out_dtype))
+    if affine is None or tvm_api.is_constant(call.args[0]):
+        return None
+    factor = float(np.float32(1) / np.float32(affine.scale))
+    problem = Quantize(tvm_api.static_shape(var), factor, affine.stored_range())
+    return QuantizedOperator(problem, (var,), (call.args[0],))
+
+
+def read_dequantize(graph: Graph, var: Any) -> QuantizedOperator | None:
+    """Read ``dequantize`` of an 8-bit tensor, per tensor."""
+    source = dequantized(graph, var)
+    if source is None or tvm_api.is_constant(source[0]):
+        return None
+    tensor, affine = source
+    problem = Dequantize(tvm_api.static_shape(var), affine.stored_zero_point, affine.scale)
+    return QuantizedOperator(problem, (var,), (tensor,))

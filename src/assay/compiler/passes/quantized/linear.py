@@ -1,0 +1,118 @@
+"""Read quantized convolutions and dense layers, with the addition that may follow."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from assay.compiler import tvm_api
+from assay.compiler.kernels.int8.problem import (
+    Addition,
+    QuantizedConv2d,
+    QuantizedDense,
+    multipliers,
+)
+from assay.compiler.kernels.problem import Dense
+from assay.compiler.passes.chains import Graph
+from assay.compiler.passes.convolutions import read_convolution, weights_hwio
+from assay.compiler.passes.quantized.affine import Affine, dequantized, quantized
+from assay.compiler.passes.quantized.operator import QuantizedOperator
+from assay.compiler.passes.quantized.weights import MOVED_BY, read_weights
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def read(graph: Graph, var: Any) -> QuantizedOperator | None:
+    """Read ``nn.conv2d`` or ``matmul`` of dequantized activations and constant weights."""
+    call = graph.value[var]
+    source = dequantized(graph, call.args[0])
+    weights = read_weights(graph, call.args[1])
+    if source is None or weights is None:
+        return None
+    convolution = graph.calls(var) == "nn.conv2d"
+    geometry: Any = read_convolution(call) if convolution else _dense(call)
+    if geometry is None:
+        return None
+    ordered = weights.per_output(
+        partial(weights_hwio, call, geometry)
+        if convolution
+        else lambda values: values.reshape(geometry.weights_shape)
+    )
+    if ordered is None:
+        return None
+    values, scales = ordered
+    summed, bias = _bias(graph, var, geometry.weights_shape[-1])
+    stored = quantized(graph, summed)
+    if stored is None:
+        return None
+    output, affine, span, covered = stored
+    kind = QuantizedConv2d if convolution else QuantizedDense
+    channels = geometry.weights_shape[-1]
+    layer = QuantizedOperator(
+        kind(geometry, source[1].stored_zero_point, span, weights.zero_point),
+        (var, summed, *covered) if summed is not var else (var, *covered),
+        (source[0],),
+        (
+            values,
+            bias,
+            multipliers(source[1].scale, scales, affine.scale, channels),
+        ),
+    )
+    return _with_addition(graph, layer, output, affine) or layer
+
+
+def _bias(graph: Graph, anchor: Any, channels: int) -> tuple[Any, NDArray[np.int32]]:
+    """Return the variable after the bias, and the bias; the anchor itself and zeros without one."""
+    none = np.zeros(channels, np.int32)
+    user = graph.only_user(anchor)
+    if user is None or graph.calls(user) != "add":
+        return anchor, none
+    left, right = graph.value[user].args
+    other = right if left.same_as(anchor) else left
+    call = graph.value.get(other)
+    while call is not None and tvm_api.op_name(call) in MOVED_BY:
+        call = graph.value.get(call.args[0])
+    value = None
+    if call is not None and tvm_api.op_name(call) == "dequantize":
+        value = tvm_api.constant_value(call.args[0])
+    if value is None or value.dtype != np.int32 or value.size != channels:
+        return anchor, none
+    return user, value.reshape(-1)
+
+
+def _dense(call: Any) -> Dense | None:
+    left, right = (tvm_api.static_shape(arg) for arg in call.args)
+    return Dense(left[:-1], *right) if len(right) == 2 else None
+
+
+def _with_addition(
+    graph: Graph, layer: QuantizedOperator, output: Any, affine: Affine
+) -> QuantizedOperator | None:
+    """Take in an ADD of the layer's output and another tensor of its shape, if that follows."""
+    real = graph.only_user(output)
+    total = None if real is None else graph.only_user(real)
+    if total is None or graph.calls(real) != "dequantize" or graph.calls(total) != "add":
+        return None
+    left, right = graph.value[total].args
+    other = dequantized(graph, right if left.same_as(real) else left)
+    stored = quantized(graph, total)
+    same = tvm_api.static_shape(left) == tvm_api.static_shape(right)
+    if other is None or stored is None or not same or total in graph.taken:
+        return None
+    _, target, span, covered = stored
+    addition = Addition(
+        float(np.float32(affine.scale) / np.float32(target.scale)),
+        float(np.float32(other[1].scale) / np.float32(target.scale)),
+        other[1].stored_zero_point,
+        span,
+    )
+    return replace(
+        layer,
+        problem=replace(layer.problem, addition=addition),
+        variables=(*layer.variables, real, total, *covered),
+        sources=(*layer.sources, other[0]),
+    )

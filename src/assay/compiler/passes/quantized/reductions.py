@@ -1,0 +1,101 @@
+"""Read means, pooling and softmax of quantized tensors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from assay.compiler import tvm_api
+from assay.compiler.kernels.int8.mean import QuantizedMean
+from assay.compiler.kernels.int8.pool import QuantizedPool2d
+from assay.compiler.kernels.int8.softmax import QuantizedSoftmax
+from assay.compiler.passes.chains import Graph
+from assay.compiler.passes.quantized.affine import SHIFTS, clipped, dequantized, quantized
+from assay.compiler.passes.quantized.operator import QuantizedOperator
+from assay.compiler.passes.readers.pool import read_window
+
+
+def read_mean(graph: Graph, var: Any) -> QuantizedOperator | None:
+    """Read ``mean`` of a dequantized tensor."""
+    call = graph.value[var]
+    source, stored = dequantized(graph, call.args[0]), quantized(graph, var)
+    if source is None or stored is None or tvm_api.is_constant(source[0]):
+        return None
+    tensor, affine = source
+    _, target, span, covered = stored
+    shape = tvm_api.static_shape(tensor)
+    given = range(len(shape)) if call.attrs.axis is None else call.attrs.axis
+    axes = tuple(sorted(int(axis) % len(shape) for axis in given))
+    count = np.prod([shape[axis] for axis in axes])
+    multiplier = np.float32(affine.scale) / (np.float32(target.scale) * np.float32(count))
+    keep = bool(call.attrs.keepdims)
+    problem = QuantizedMean(
+        shape, axes, keep, affine.stored_zero_point, float(np.float32(multiplier)), span
+    )
+    return QuantizedOperator(problem, (var, *covered), (tensor,))
+
+
+def read_max_pool(graph: Graph, var: Any) -> QuantizedOperator | None:
+    """Read ``nn.max_pool2d`` of an 8-bit tensor, which needs no quantization to be known."""
+    source = graph.value[var].args[0]
+    window = read_window(graph.value[var], var)
+    if window is None or window.layout != "NHWC" or str(source.ty.dtype) not in SHIFTS:
+        return None
+    low, high, covered = clipped(graph, var)
+    signed = str(source.ty.dtype) == "int8"
+    problem = QuantizedPool2d(window, signed, low, high)
+    return QuantizedOperator(problem, (var, *covered), (source,))
+
+
+def read_average_pool(graph: Graph, var: Any) -> QuantizedOperator | None:
+    """Read a mean of raw integers, rounded half away from zero: what AVERAGE_POOL_2D is."""
+    call = graph.value[var]
+    window = read_window(call, var)
+    if window is None or window.layout != "NHWC" or window.count_padding:
+        return None
+    if graph.calls(call.args[0]) != "astype":
+        return None
+    source = graph.value[call.args[0]].args[0]
+    signs = [user for user in graph.users[var] if graph.calls(user) == "sign"]
+    sign = signs[0] if len(signs) == 1 else None
+    product = graph.only_user(sign)
+    result = graph.only_user(product)
+    if str(source.ty.dtype) not in SHIFTS or not _rounds_half_away(graph, var, product):
+        return None
+    if graph.calls(result) != "astype" or str(result.ty.dtype) != str(source.ty.dtype):
+        return None
+    low, high, covered = clipped(graph, result)
+    problem = QuantizedPool2d(window, str(source.ty.dtype) == "int8", low, high)
+    return QuantizedOperator(problem, (var, result, *covered), (source,))
+
+
+def _rounds_half_away(graph: Graph, mean: Any, product: Any) -> bool:
+    """Tell whether the product is ``sign(mean) * floor(abs(mean) + 0.5)``."""
+    if graph.calls(product) != "multiply":
+        return False
+    floor = graph.value[product].args[1]
+    if graph.calls(floor) != "floor":
+        return False
+    total = graph.value[floor].args[0]
+    if graph.calls(total) != "add":
+        return False
+    size, half = graph.value[total].args
+    value = tvm_api.constant_value(half)
+    away = value is not None and value.size == 1 and float(value.reshape(())) == 0.5
+    return away and graph.calls(size) == "abs" and bool(graph.value[size].args[0].same_as(mean))
+
+
+def read_softmax(graph: Graph, var: Any) -> QuantizedOperator | None:
+    """Read ``nn.softmax`` of a dequantized tensor along its last axis."""
+    call = graph.value[var]
+    source, stored = dequantized(graph, call.args[0]), quantized(graph, var)
+    if source is None or stored is None or tvm_api.is_constant(source[0]):
+        return None
+    tensor, affine = source
+    _, target, span, covered = stored
+    shape = tvm_api.static_shape(tensor)
+    if int(call.attrs.axis) % len(shape) != len(shape) - 1:
+        return None
+    problem = QuantizedSoftmax(shape, affine.scale, target.scale, span)
+    return QuantizedOperator(problem, (var, *covered), (tensor,))
