@@ -22,7 +22,7 @@ from assay.timing.cpu import cpu_flags
 from tests.docs.pages import PAGES, README, ROOT, blocks, commands, transcripts
 
 # They take minutes, or a download; that their options exist is checked all the same.
-SLOW = {"bench", "lab", "demo", "report", "doctor"}  # report needs what lab or demo leaves
+SLOW = {"bench", "explain", "lab", "demo", "report", "doctor"}  # report needs what demo leaves
 
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
