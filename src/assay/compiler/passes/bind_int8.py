@@ -27,8 +27,6 @@ from assay.compiler.target import Isa
 # Kernels are written for this many threads; fewer at run time share the same tasks.
 _PLANNED_TASKS = 4
 
-_HEAVY = frozenset({"nn.conv2d", "nn.conv2d_transpose", "matmul"})
-
 
 def bind_int8(isa: Isa, log: Log) -> Any:
     """Return the module pass; it logs each quantized operator that no integer kernel solves."""
@@ -70,7 +68,7 @@ class _Binder(PyExprMutator):
                     continue
                 if generator_for(operator.problem, self._isa) is None:
                     self._log.append(FLOAT.remark(f"no integer kernel solves {operator.problem}"))
-                elif not _feeds_float(graph, operator.variables[-1]):
+                else:
                     self._operators[operator.variables[-1]] = operator
                     graph.taken.update(operator.variables)
 
@@ -144,12 +142,3 @@ class _Binder(PyExprMutator):
         shape = tvm_api.static_shape(expr)
         kernel = self._kernel(Shift(shape, dtype))
         return relax.call_tir(kernel, [expr], relax.TensorType(shape, dtype))
-
-
-def _feeds_float(graph: Graph, var: Any) -> bool:
-    """Tell whether a real tensor goes into a product that stays in floating point.
-
-    There the dequantization has to remain visible: it is what tells that the model is quantized.
-    """
-    users = graph.users.get(var, [])
-    return str(var.ty.dtype) == "float32" and any(graph.calls(user) in _HEAVY for user in users)
