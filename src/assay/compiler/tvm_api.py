@@ -154,8 +154,11 @@ def op_calls(function: Any) -> list[Any]:
 
 
 def op_name(call: Any) -> str:
-    """Return the operator's name without the ``relax.`` prefix, '' for a call of a function."""
-    return str(getattr(call.op, "name", "")).removeprefix("relax.")
+    """Return the operator's name without the ``relax.`` prefix.
+
+    '' for the call of a function, and for what is no call, such as an item of a tuple.
+    """
+    return str(getattr(getattr(call, "op", None), "name", "")).removeprefix("relax.")
 
 
 def is_constant(expr: Any) -> bool:

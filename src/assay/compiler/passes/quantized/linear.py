@@ -25,6 +25,8 @@ from assay.compiler.passes.quantized.weights import MOVED_BY, read_weights
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+_SAME_SCALE = 1e-3  # relative; far above float32's rounding, far below a step of the output
+
 
 def read(graph: Graph, var: Any) -> QuantizedOperator | None:
     """Read ``nn.conv2d`` or ``matmul`` of dequantized activations and constant weights."""
@@ -45,7 +47,7 @@ def read(graph: Graph, var: Any) -> QuantizedOperator | None:
     if ordered is None:
         return None
     values, scales = ordered
-    summed, bias = _bias(graph, var, geometry.weights_shape[-1])
+    summed, bias = _bias(graph, var, source[1].scale * scales.astype(np.float64))
     stored = quantized(graph, summed)
     if stored is None:
         return None
@@ -65,9 +67,14 @@ def read(graph: Graph, var: Any) -> QuantizedOperator | None:
     return _with_addition(graph, layer, output, affine) or layer
 
 
-def _bias(graph: Graph, anchor: Any, channels: int) -> tuple[Any, NDArray[np.int32]]:
-    """Return the variable after the bias, and the bias; the anchor itself and zeros without one."""
-    none = np.zeros(channels, np.int32)
+def _bias(graph: Graph, anchor: Any, scales: NDArray[np.float64]) -> tuple[Any, NDArray[np.int32]]:
+    """Return the variable after the bias, and the bias; the anchor itself and zeros without one.
+
+    Sums have ``scales``, a scale for each output channel. TFLite takes the integers of a bias for
+    such sums whatever scale they claim, and converters round that; a bias with another scale, as
+    other formats allow, is brought to it.
+    """
+    none = np.zeros(scales.size, np.int32)
     user = graph.only_user(anchor)
     if user is None or graph.calls(user) != "add":
         return anchor, none
@@ -76,12 +83,19 @@ def _bias(graph: Graph, anchor: Any, channels: int) -> tuple[Any, NDArray[np.int
     call = graph.value.get(other)
     while call is not None and tvm_api.op_name(call) in MOVED_BY:
         call = graph.value.get(call.args[0])
-    value = None
-    if call is not None and tvm_api.op_name(call) == "dequantize":
-        value = tvm_api.constant_value(call.args[0])
-    if value is None or value.dtype != np.int32 or value.size != channels:
+    if call is None or tvm_api.op_name(call) != "dequantize":
         return anchor, none
-    return user, value.reshape(-1)
+    value, scale, zero_point = (tvm_api.constant_value(each) for each in call.args[:3])
+    if value is None or value.dtype != np.int32 or value.size != scales.size:
+        return anchor, none
+    if scale is None or zero_point is None:
+        return anchor, none
+    factors = scale.reshape(-1).astype(np.float64) / scales
+    if not zero_point.any() and np.allclose(factors, 1.0, rtol=_SAME_SCALE, atol=0):
+        return user, value.reshape(-1)
+    steps = np.rint((value.reshape(-1) - zero_point.reshape(-1).astype(np.float64)) * factors)
+    span = np.iinfo(np.int32)
+    return user, np.clip(steps, span.min, span.max).astype(np.int32)
 
 
 def _dense(call: Any) -> Dense | None:
