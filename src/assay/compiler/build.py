@@ -26,7 +26,7 @@ from assay.compiler.remarks.log import Log
 from assay.compiler.remarks.read_graph import read_graph
 from assay.compiler.remarks.read_kernels import placed, read_kernels
 from assay.compiler.remarks.remark import Remark
-from assay.compiler.target import ResolvedTarget, resolve_target
+from assay.compiler.target import resolve_target
 from assay.compiler.trace import Trace
 from assay.errors import CompileError
 from assay.model.facts import Model
@@ -83,7 +83,9 @@ def compile_model(model: Model, config: Config) -> Build:
     try:
         trace = Trace(model, mod, config.batch)
         with tvm.transform.PassContext(opt_level=config.opt_level, instruments=[trace]):
-            executable, weights = _build(mod, Job(config, target, log), host, trace)
+            # TVM generates kernels of CPUs for the host of a target: they are written for it.
+            both = tvm_api.with_host(target.tvm(), host.tvm())
+            executable, weights = _build(mod, Job(config, host, log), both, trace)
     except (tvm.error.InternalError, RuntimeError, TypeError, ValueError) as error:
         why = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
         raise CompileError(
@@ -109,9 +111,8 @@ def compile_model(model: Model, config: Config) -> Build:
     return Build(manifest, tuple(log.lines), executable)
 
 
-def _build(mod: Any, job: Job, host: ResolvedTarget, trace: Trace) -> tuple[Any, int]:
+def _build(mod: Any, job: Job, target: Any, trace: Trace) -> tuple[Any, int]:
     """Run the pipeline and generate code; return the executable and its constants' bytes."""
-    target = tvm_api.with_host(job.target.tvm(), host.tvm())
     with target:
         mod, facts = (_stock if job.config.pipeline == "stock" else _own)(mod, job, target)
         for remark in remarks_on(replace(facts, kernels=placed(facts.kernels, trace.kernels()))):
