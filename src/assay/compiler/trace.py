@@ -41,6 +41,7 @@ class Trace:
 
     def __init__(self, model: Model, mod: Any, batch: int = 1) -> None:
         self._model = model
+        self._operators = {operator.index: operator for operator in model.operators}
         self._batch = batch
         self._values = _imported(mod)
         self._before_fusion: Any = None
@@ -129,7 +130,7 @@ class Trace:
         return tuple(self._layer(operator) for operator in sorted(operators))
 
     def _layer(self, index: int) -> Layer:
-        operator = self._model.operators[index]
+        operator = self._operators[index]
         shape = self._model.tensors[operator.outputs[0]].static_shape
         macs = operator.macs * self._batch
         return Layer(operator.index, operator.name, operator.layer, shape, macs)
