@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 import typer
 
@@ -31,11 +31,21 @@ def run_app(app: typer.Typer, arguments: Sequence[str]) -> None:
                 raise
             if interrupts:
                 print("assay: interrupted; what was finished is kept", file=sys.stderr)
-                sys.exit(130)
+                _end_by_interrupt()
             if isinstance(end, AssayError) and not os.environ.get(DEBUG):
                 print(f"assay: {end}", file=sys.stderr)
                 sys.exit(2)
             raise
+
+
+def _end_by_interrupt() -> NoReturn:
+    """End as an interrupted program does: by SIGINT, so that a shell's loop ends too.
+
+    Exit code 130 could not be kept to: an interruption inside of code that Python compiled from a
+    string (data classes are) ends the interpreter by the signal whatever becomes of the exception.
+    """
+    sys.excepthook = lambda *_: None  # what there is to say has been said
+    raise KeyboardInterrupt from None
 
 
 @contextmanager
