@@ -14,3 +14,14 @@ def shared() -> Path:
     if not (folder / "zoo").is_dir():
         pytest.skip(f"no shared models at {folder}; set ASSAY_SHARED to their folder")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(
+    tmp_path_factory: pytest.TempPathFactory,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Give each test a cache of builds of its own, which is empty, and never the user's."""
+    name = str(abs(hash(request.node.nodeid)))
+    monkeypatch.setenv("ASSAY_CACHE", str(tmp_path_factory.getbasetemp() / "cache" / name))

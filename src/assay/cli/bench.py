@@ -59,6 +59,7 @@ def bench(
             metavar="NAME", help="Contender that --gate takes times relative to, such as litert."
         ),
     ] = None,
+    _no_cache: options.NoCache = False,
     json: options.Json = None,
 ) -> None:
     """Time builds and runtimes in turns and say which differences are real."""

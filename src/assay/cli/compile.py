@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -44,36 +45,41 @@ def compile_file(
             help="Write the build's log there.", metavar="FILE", callback=options.writable
         ),
     ] = None,
+    _no_cache: options.NoCache = False,
     json: options.Json = None,
 ) -> None:
     """Compile a model to a shared library; no C compiler is needed."""
     from dataclasses import asdict
 
-    import assay
+    from assay.cache.builds import compile_to
+    from assay.compiler.config import Config
     from assay.errors import ConfigError
     from assay.lab.store import write_text
 
     if output.suffix != ".so":
         raise ConfigError(f"{output}: the name of a library has to end in .so")
-    build = assay.compile(
-        model,
+    config = Config(
         target=target,
         target_host=target_host,
         opt_level=opt_level,
-        layout=layout,
+        layout=layout,  # type: ignore[arg-type]  # checked by Config
         convert_ops=options.split_ops(convert_ops),
-        precision=precision,
-        pipeline=pipeline,
+        precision=precision,  # type: ignore[arg-type]
+        pipeline=pipeline,  # type: ignore[arg-type]
         batch=batch,
         inputs=tuple(inputs) if inputs else None,
         outputs=tuple(outputs) if outputs else None,
     )
     output.parent.mkdir(parents=True, exist_ok=True)
-    manifest = build.save(output)
+    compiled = compile_to(output, model, config)
+    manifest = compiled.manifest
     if log is not None:
-        write_text(log, "\n".join(build.log) + "\n")
+        write_text(log, "\n".join(compiled.log) + "\n")
     options.write_json(json, asdict(manifest))
     print(
         f"{output}: {manifest.library_bytes:,} bytes ({manifest.weights_bytes:,} of weights), "
-        f"compiled in {manifest.compile_s:.1f} s for {manifest.resolved_target}"
+        f"compiled in {manifest.compile_s:.1f} s {'before ' if compiled.cached else ''}"
+        f"for {manifest.resolved_target}"
     )
+    if compiled.problem is not None:
+        print(f"assay: no cache: {compiled.problem}; see --no-cache", file=sys.stderr)

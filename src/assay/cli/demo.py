@@ -15,6 +15,7 @@ def demo(
         "demo-results"
     ),
     threads: options.Threads = 1,
+    _no_cache: options.NoCache = False,
     json: options.Json = None,
 ) -> None:
     """Run a short lab on handwritten digits: no download, about three minutes."""

@@ -29,6 +29,7 @@ def evaluate(
     std: images.Std = None,
     color: images.Color = "rgb",
     resample: images.Resample = "bicubic",
+    _no_cache: options.NoCache = False,
     json: options.Json = None,
 ) -> None:
     """Evaluate a model, one input at a time, and print its metrics."""

@@ -22,6 +22,7 @@ def explain(
     verify: Annotated[
         bool, typer.Option("--verify", help="Try each fix: promised against achieved.")
     ] = False,
+    _no_cache: options.NoCache = False,
     json: options.Json = None,
 ) -> None:
     """Say why a build is not faster: its remarks, each with its measured cost, worst first."""

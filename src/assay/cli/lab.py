@@ -40,6 +40,7 @@ def lab(
         typer.Option(min=0, help="Processes of each experiment for timing in turns; 0: no turns."),
     ] = 10,
     rounds: Annotated[int, typer.Option(help="Rounds of timing in turns, over all launches.")] = 60,
+    _no_cache: options.NoCache = False,
     json: options.Json = None,
 ) -> None:
     """Run the lab: compile both models in many ways, evaluate, compare with LiteRT."""

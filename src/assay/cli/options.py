@@ -27,6 +27,14 @@ Runtime = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option(help="tvm, stock, litert, onnxruntime or openvino.  [default: by the file]"),
 ]
+NoCache = Annotated[
+    bool,
+    typer.Option(
+        "--no-cache",
+        help="Compile anew, and keep nothing in the cache of builds.",
+        callback=lambda wanted: no_cache(wanted),
+    ),
+]
 Json = Annotated[
     Optional[Path],  # noqa: UP045
     typer.Option(
@@ -41,6 +49,17 @@ Json = Annotated[
 def split_ops(text: str | None) -> tuple[str, ...] | None:
     """Return the operators of a comma-separated list; None stays None."""
     return None if text is None else tuple(op.strip() for op in text.split(",") if op.strip())
+
+
+def no_cache(wanted: bool) -> bool:
+    """Switch the cache off for this process and those that it starts."""
+    if wanted:
+        import os
+
+        from assay.cache.store import OFF, VARIABLE
+
+        os.environ[VARIABLE] = OFF
+    return wanted
 
 
 def writable(path: Path | None) -> Path | None:

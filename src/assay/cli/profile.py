@@ -24,12 +24,13 @@ def profile(
     pipeline: options.Pipeline = "assay",
     threads: options.Threads = 1,
     sort: Annotated[str, typer.Option(help="order of the calls, or time.")] = "order",
+    _no_cache: options.NoCache = False,
     json: options.Json = None,
 ) -> None:
     """Show which layers take the time; a library keeps what it was compiled with."""
-    import assay
+    from assay.compiler.config import Config
     from assay.errors import ConfigError
-    from assay.runtimes.tvm import open_build, open_tvm
+    from assay.runtimes.tvm import open_compiled, open_tvm
     from assay.timing.profiler import profile_tvm
 
     if sort not in ("order", "time"):
@@ -37,16 +38,14 @@ def profile(
     if model.suffix == ".so":
         runtime = open_tvm(model, threads)
     else:
-        build = assay.compile(
-            model,
+        config = Config(
             target=target,
             opt_level=opt_level,
-            layout=layout,
-            precision=precision,
-            pipeline=pipeline,
+            layout=layout,  # type: ignore[arg-type]  # checked by Config
+            precision=precision,  # type: ignore[arg-type]
+            pipeline=pipeline,  # type: ignore[arg-type]
         )
-        name = "stock" if pipeline == "stock" else "tvm"
-        runtime = open_build(build, threads, name)
+        runtime = open_compiled(model, config, threads)
     result = profile_tvm(runtime)
     options.write_json(json, result.as_dict())
     _print(result, sort)

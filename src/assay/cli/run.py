@@ -29,6 +29,7 @@ def run(
     ],
     runtime: options.Runtime = None,
     threads: options.Threads = 1,
+    _no_cache: options.NoCache = False,
 ) -> None:
     """Run one inference; tensors are raw, as the model declares them."""
     import assay

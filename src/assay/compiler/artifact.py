@@ -92,13 +92,14 @@ def read_artifact(library: Path) -> Manifest:
         raise ArtifactError(f"{path}: not a manifest of assay; compile the model again") from error
     if schema != SCHEMA_VERSION:
         raise ArtifactError(f"{path}: schema {schema} is not {SCHEMA_VERSION}; compile again")
-    manifest = _manifest(path, fields)
+    manifest = manifest_of(path, fields)
     if hashlib.sha256(library.read_bytes()).hexdigest() != manifest.library_sha256:
         raise ArtifactError(f"{library}: does not match its manifest; compile the model again")
     return manifest
 
 
-def _manifest(path: Path, fields: dict[str, Any]) -> Manifest:
+def manifest_of(path: Path, fields: dict[str, Any]) -> Manifest:
+    """Return a manifest from its JSON; ArtifactError, naming ``path``, if it is none."""
     try:
         for side in ("inputs", "outputs"):
             fields[side] = tuple(_spec(spec) for spec in fields[side])

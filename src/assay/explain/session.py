@@ -78,10 +78,9 @@ def verify(
 
 
 def _open(model: Model, config: Config, threads: int) -> TVMRuntime:
-    from assay.compiler.build import compile_model
-    from assay.runtimes.tvm import open_build
+    from assay.runtimes.tvm import open_compiled
 
-    return open_build(compile_model(model, config), threads)
+    return open_compiled(model.path, config, threads)
 
 
 def _gain(before: TVMRuntime, after: TVMRuntime) -> float:

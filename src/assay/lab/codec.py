@@ -22,7 +22,14 @@ from assay.lab.results import (
 
 _EXPERIMENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 _DATASET = {"name": str, "samples": int, "classes": list[str], "labels": list[int]}
-_WORDS = {str: "text", int: "a whole number", float: "a number", list: "a list", dict: "an object"}
+_WORDS = {
+    str: "text",
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    list: "a list",
+    dict: "an object",
+}
 
 
 def encode(results: Results) -> str:
@@ -96,7 +103,7 @@ def _read(kind: Any, value: Any, where: str) -> Any:
     """Turn plain JSON data into a value of the annotated type ``kind``."""
     if kind is Any:
         return value
-    if kind in (str, int, float):
+    if kind in (str, int, float, bool):
         return _read_scalar(kind, value, where)
     if is_dataclass(kind):
         return _read_dataclass(kind, value, where)

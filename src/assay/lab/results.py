@@ -75,6 +75,7 @@ class ExperimentResult:
     model_bytes: int | None = None
     artifact_bytes: int | None = None
     compile_s: float | None = None
+    compile_cached: bool | None = None
     log: str | None = None
     library_sha256: str | None = None
     remarks: list[dict[str, Any]] | None = None

@@ -26,6 +26,7 @@ class TVMModel(ModelTester):
     runtime = "tvm"
     manifest: Manifest | None = None
     log: tuple[str, ...] = ()
+    cached = False
 
     def __init__(
         self,
@@ -60,19 +61,18 @@ class TVMModel(ModelTester):
         The TFLite file is read and imported as an IRModule with its parameters; the transforms run
         under a ``tvm.transform.PassContext`` with ``opt_level``; what comes out is built for
         ``target`` with ``target_host`` and exported with ``export_library``. With ``logdir``, the
-        log is ``build.log`` there. ConfigError if ``modelpath`` would not be found as a library.
+        log is ``build.log`` there. What was built before is taken from the cache, which ``cached``
+        tells. ConfigError if ``modelpath`` would not be found as a library.
         """
-        from assay.compiler.build import compile_model
+        from assay.cache.builds import compile_to
         from assay.lab.store import write_text
-        from assay.model.reader import read
 
         if self.modelpath.suffix != ".so":
             raise ConfigError(f"{self.modelpath}: the name of a library has to end in .so")
-        build = compile_model(read(originalmodel), self.config)
-        self.manifest = build.save(self.modelpath)
-        self.log = build.log
+        compiled = compile_to(self.modelpath, originalmodel, self.config)
+        self.manifest, self.log, self.cached = compiled.manifest, compiled.log, compiled.cached
         if self.logdir is not None:
-            write_text(self.logdir / "build.log", "\n".join(build.log) + "\n")
+            write_text(self.logdir / "build.log", "\n".join(self.log) + "\n")
 
     def prepare_model(self) -> None:
         """Load the library with ``tvm.runtime.load_module`` into a Relax virtual machine.

@@ -139,6 +139,7 @@ def _build_facts(tester: ModelTester) -> dict[str, Any]:
         "resolved_target": manifest.resolved_target,
         "artifact_bytes": manifest.library_bytes,
         "compile_s": manifest.compile_s,
+        "compile_cached": tester.cached,
         "library_sha256": manifest.library_sha256,
         "remarks": [remark.as_dict() for remark in manifest.remarks],
     }

@@ -11,6 +11,7 @@ import numpy as np
 
 from assay.compiler import tvm_api
 from assay.compiler.artifact import Manifest, read_artifact
+from assay.compiler.config import Config
 from assay.errors import ArtifactError, ConfigError
 from assay.model.spec import TensorSpec
 from assay.runtimes.base import BaseRuntime
@@ -106,7 +107,7 @@ def open_tvm(path: str | Path, threads: int = 1) -> TVMRuntime:
     """
     library = Path(path)
     if library.suffix != ".so":
-        return open_build(_compile(library, "assay"), threads)
+        return open_compiled(library, Config(), threads)
     import tvm
 
     manifest = read_artifact(library)
@@ -121,7 +122,7 @@ def open_tvm(path: str | Path, threads: int = 1) -> TVMRuntime:
 
 def open_stock(path: str | Path, threads: int = 1) -> TVMRuntime:
     """Compile a model with TVM's own default pipeline and load it: the baseline."""
-    return open_build(_compile(Path(path), "stock"), threads, "stock")
+    return open_compiled(Path(path), Config(pipeline="stock"), threads)
 
 
 def open_build(build: Build, threads: int = 1, name: str = "tvm") -> TVMRuntime:
@@ -137,9 +138,19 @@ def _check_machine(name: str, manifest: Manifest) -> None:
         raise ArtifactError(f"{name}: cannot run here, as {reason}; compile it for --target native")
 
 
-def _compile(path: Path, pipeline: str) -> Build:
-    from assay.compiler.build import compile_model
-    from assay.compiler.config import Config
-    from assay.model.reader import read
+def open_compiled(model: Path, config: Config, threads: int = 1) -> TVMRuntime:
+    """Compile a model, or take its build from the cache, and run it; no library is left behind.
 
-    return compile_model(read(path), Config(pipeline=pipeline))  # type: ignore[arg-type]
+    The runtime is named ``stock`` if TVM's own pipeline made the build. Raises what compiling
+    raises, and ArtifactError if the build is not for here.
+    """
+    from tempfile import TemporaryDirectory
+
+    from assay.cache.builds import compile_to
+
+    with TemporaryDirectory(prefix="assay-") as folder:
+        library = Path(folder) / "model.so"
+        compile_to(library, model, config)
+        runtime = open_tvm(library, threads)
+    runtime.name = "stock" if config.pipeline == "stock" else "tvm"
+    return runtime

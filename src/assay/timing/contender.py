@@ -53,19 +53,21 @@ class Worker:
         self._busy: dict[int, int] = {}
 
     def compile(self, path: str, config: dict[str, Any], library: str) -> dict[str, Any]:
-        """Compile a model to a library."""
-        from assay.compiler.build import compile_model
+        """Compile a model to a library, or take its build from the cache."""
+        from assay.cache.builds import compile_to
         from assay.compiler.config import Config
-        from assay.model.reader import read
 
         # JSON knows no tuples, and a Config has no lists.
         fields: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value
             for name, value in config.items()
         }
-        manifest = compile_model(read(path), Config(**fields)).save(library)
+        compiled = compile_to(Path(library), Path(path), Config(**fields))
+        found = compiled.manifest
         return asdict(
-            Compilation(manifest.compile_s, manifest.resolved_target, manifest.resolved_layout)
+            Compilation(
+                found.compile_s, found.resolved_target, found.resolved_layout, compiled.cached
+            )
         )
 
     def load(self, runtime: str, path: str, threads: int, seed: int) -> dict[str, Any]:

@@ -37,6 +37,12 @@ _IMPLEMENTERS = {
     "0xc0": "Ampere",
 }
 
+_IDENTITY = (
+    *("vendor_id", "cpu family", "model", "model name", "stepping", "flags"),
+    *("CPU implementer", "CPU architecture", "CPU variant", "CPU part", "CPU revision"),
+    "Features",
+)
+
 
 def cpu_flags(root: Path = ROOT) -> frozenset[str]:
     """Return the features that the kernel lets programs use, by its names; empty if not known."""
@@ -53,6 +59,15 @@ def cpu_model(root: Path = ROOT) -> str:
     cores = dict.fromkeys(_arm_core(processor) for processor in processors)
     names = [core for core in cores if core is not None]
     return " + ".join(names) or platform.processor() or platform.machine()
+
+
+def cpu_identity(root: Path = ROOT) -> dict[str, str]:
+    """Return what the kernel tells of the first processor and does not change while it runs.
+
+    Features are among it (``flags``, on Arm ``Features``), in their order.
+    """
+    first = next(iter(_processors(root)), {})
+    return {name: first[name] for name in _IDENTITY if name in first}
 
 
 def cpu_vendor(root: Path = ROOT) -> str | None:

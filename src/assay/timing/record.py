@@ -80,11 +80,12 @@ class Settings:
 
 @dataclass(frozen=True)
 class Compilation:
-    """What compiling a contender took and gave."""
+    """What compiling a contender took and gave; if ``cached``, when it was done before."""
 
     compile_s: float
     resolved_target: str
     resolved_layout: str
+    cached: bool = False
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from assay.timing.compare import Comparison
-from assay.timing.record import Audit, Bench, Outcome
+from assay.timing.record import Audit, Bench, Compilation, Outcome
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -65,7 +65,7 @@ def start_table(outcomes: Sequence[Outcome]) -> RenderableType:
         rows.append(
             (
                 outcome.contender.label,
-                _ABSENT if compiled is None else f"{compiled.compile_s:.1f}",
+                _ABSENT if compiled is None else _seconds(compiled),
                 milliseconds(median(cost.load_ms for cost in costs)),
                 milliseconds(median(checks)) if checks else _ABSENT,
                 milliseconds(median(cost.first_ms for cost in costs)),
@@ -75,6 +75,10 @@ def start_table(outcomes: Sequence[Outcome]) -> RenderableType:
         )
     heading = ("start", "compile s", "load ms", "check ms", "first ms", "file MB", "weights")
     return _table(heading, rows)
+
+
+def _seconds(compiled: Compilation) -> str:
+    return f"{compiled.compile_s:.1f}{' (before)' if compiled.cached else ''}"
 
 
 def use_table(outcomes: Sequence[Outcome]) -> RenderableType:
