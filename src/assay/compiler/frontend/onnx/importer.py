@@ -7,8 +7,11 @@ import io
 import warnings
 from typing import Any
 
+import tvm
+from tvm import relax
 from tvm.relax.frontend.onnx.onnx_frontend import ONNXGraphImporter
 
+from assay.compiler.frontend.naming import named_after_operators
 from assay.compiler.frontend.onnx.converters import CONVERTERS
 from assay.compiler.frontend.onnx.graph import static_graph
 from assay.compiler.frontend.onnx.support import unsupported
@@ -37,7 +40,7 @@ def import_onnx(model: Model, batch: int) -> Any:
         # The importer prints operands before it raises, and warns about names.
         with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
             warnings.simplefilter("ignore")
-            return importer.from_onnx(part.graph, loaded.opset)
+            mod = importer.from_onnx(part.graph, loaded.opset)
     except AssayError:
         importer.abandon()
         raise
@@ -47,6 +50,7 @@ def import_onnx(model: Model, batch: int) -> Any:
             f"{shown(model.path)}: TVM's importer does not take the graph ({reason_of(error)}); "
             "run the file on ONNX Runtime"
         ) from error
+    return named_after_operators(mod, importer.results)
 
 
 class _Importer(ONNXGraphImporter):
@@ -56,6 +60,7 @@ class _Importer(ONNXGraphImporter):
         super().__init__(None, None)
         self._facts = model
         self._pending: list[Any] = []
+        self.results: list[tuple[int, Any]] = []
 
     def from_onnx(self, graph: Any, opset: int) -> Any:
         """Convert a graph of an operator set; any failure names the node."""
@@ -70,11 +75,27 @@ class _Importer(ONNXGraphImporter):
     def _convert_operator(self, op_name: str, inputs: Any, attrs: Any, opset: int) -> Any:
         node = self._pending.pop()
         own = CONVERTERS.get(op_name)
+        index = int(node.doc_string)
         try:
             if own is None:
-                return super()._convert_operator(op_name, inputs, attrs, opset)
-            operands = [inputs[position] for position in range(len(node.input))]
-            return self.bb.normalize(own(operands, attrs))
+                made = super()._convert_operator(op_name, inputs, attrs, opset)
+            else:
+                operands = [inputs[position] for position in range(len(node.input))]
+                made = self.bb.normalize(own(operands, attrs))
+            return self._bound(index, made)
         except Exception as error:
-            found = Unsupported(int(node.doc_string), op_name, reason_of(error))
+            found = Unsupported(index, op_name, reason_of(error))
             raise refusal(self._facts, [found]) from error
+
+    def _bound(self, index: int, made: Any) -> Any:
+        """Bind what an operator computes to variables; note them as its results."""
+        if isinstance(made, relax.Tuple):
+            return relax.Tuple([self._bound(index, each) for each in made.fields])
+        if not isinstance(made, (tvm.ir.Call, relax.Var)):
+            return made  # a constant or a shape
+        var = self.bb.emit(made)
+        self.results.append((index, var))
+        if isinstance(var.ty, relax.TupleType):
+            items = [relax.TupleGetItem(var, at) for at in range(len(var.ty.fields))]
+            return relax.Tuple([self._bound(index, self.bb.emit(each)) for each in items])
+        return var
