@@ -149,5 +149,7 @@ def test_mistakes_are_refused_before_anything_is_timed(refused, addition, option
 
 
 def test_models_that_cannot_be_timed_are_refused(refused, tmp_path):
-    assert "give .tflite files and compiled .so files" in refused("bench", tmp_path / "m.onnx")
+    reason = "give .tflite, .onnx and compiled .so files"
+    assert reason in refused("bench", tmp_path / "m.h5")
     assert "does not exist" in refused("bench", tmp_path / "m.tflite")
+    assert "does not exist" in refused("bench", tmp_path / "m.onnx")

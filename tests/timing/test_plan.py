@@ -11,6 +11,7 @@ from assay.compiler.config import Config
 from assay.data import DIGITS_FP32, DIGITS_INT8
 from assay.errors import ArtifactError, ConfigError, ModelError
 from assay.timing.plan import Choices, plan
+from tests.builder.onnx_net import OnnxNet
 
 FP32, INT8 = DIGITS_FP32.stem, DIGITS_INT8.stem
 
@@ -77,6 +78,33 @@ def test_onnx_runtime_needs_a_file_of_its_own(addition, tmp_path):
     onnx.touch()
     (taken,) = plan([addition], Choices(("onnxruntime",), (), onnx=onnx))
     assert (taken.path, taken.skip, taken.model) == (onnx, None, "addition")
+
+
+@pytest.fixture
+def onnx_file(tmp_path):
+    pytest.importorskip("onnx")
+    net = OnnxNet()
+    return net.save(tmp_path / "net.onnx", net.op("Relu", net.input("x", [1, 3])))
+
+
+def test_an_onnx_model_beside_the_runtimes_that_read_it(onnx_file):
+    against = ("onnxruntime", "openvino", "litert", "stock")
+    found = plan([onnx_file], Choices(against, (3, 4)))
+    labels = [each.label for each in found if each.skip is None]
+    assert labels == ["assay O3", "assay O4", "onnxruntime", "openvino", "stock"]
+    assert {each.path for each in found} == {onnx_file}
+    (skipped,) = (each for each in found if each.skip is not None)
+    assert (skipped.label, skipped.skip) == (
+        "litert",
+        "it reads no .onnx: give the model as a .tflite file too",
+    )
+
+
+def test_each_format_has_a_runtime_of_its_own(onnx_file):
+    found = plan([DIGITS_FP32, onnx_file], Choices(against=None, opt_levels=()))
+    assert [each.runtime for each in found] == ["litert", "onnxruntime"]
+    with pytest.raises(ConfigError, match="leave it away"):
+        plan([onnx_file], Choices(("onnxruntime",), onnx=onnx_file))
 
 
 @pytest.mark.parametrize(

@@ -16,17 +16,19 @@ if TYPE_CHECKING:
 
 def bench(
     models: Annotated[
-        list[Path], typer.Argument(help=".tflite or compiled .so files.", metavar="MODEL...")
+        list[Path], typer.Argument(help=".tflite, .onnx or compiled .so files.", metavar="MODEL...")
     ],
     against: Annotated[
-        str,
+        Optional[str],  # noqa: UP045 - typer evaluates it at run time, on Python 3.10 too
         typer.Option(
-            metavar="NAME,...", help="Runtimes: litert, openvino, onnxruntime, stock; or none."
+            metavar="NAME,...",
+            help="Runtimes: litert, openvino, onnxruntime, stock; or none.  "
+            "[default: litert for a .tflite, onnxruntime for an .onnx]",
         ),
-    ] = "litert",
+    ] = None,
     opt_level: Annotated[
         str,
-        typer.Option(metavar="N,...", help="Levels of assay's builds of each .tflite; or none."),
+        typer.Option(metavar="N,...", help="Levels of assay's builds of each model; or none."),
     ] = "3",
     target: options.Target = "native",
     target_host: options.TargetHost = None,
@@ -35,7 +37,7 @@ def bench(
     precision: options.Precision = "auto",
     onnx: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option(help="The model for ONNX Runtime.", metavar="FILE"),
+        typer.Option(help="A .tflite model's .onnx, for ONNX Runtime.", metavar="FILE"),
     ] = None,
     threads: options.Threads = 1,
     launches: Annotated[int, typer.Option(help="Processes of each contender.")] = 10,
@@ -78,7 +80,7 @@ def bench(
     from assay.timing.table import gate_table, print_bench
 
     choices = Choices(
-        against=() if against == "none" else tuple(map(str.strip, against.split(","))),
+        against=split_names(against),
         opt_levels=split_levels(opt_level),
         config=Config(
             target=target,
@@ -129,6 +131,11 @@ def open_gate(
     limits = Gate(load_earlier(path), max_slowdown, yardstick)
     check_gate(limits, contenders, threads, cpu_model())
     return limits
+
+
+def split_names(text: str | None) -> tuple[str, ...] | None:
+    """Turn ``litert, stock`` into a tuple and ``none`` into (); None stays None."""
+    return () if text == "none" else options.split_ops(text)
 
 
 def split_levels(text: str) -> tuple[int, ...]:

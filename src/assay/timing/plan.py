@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from assay.api import runtime_for
 from assay.compiler.artifact import read_artifact
 from assay.compiler.config import Config
 from assay.errors import ConfigError, ModelError
@@ -16,12 +17,13 @@ from assay.timing.record import Contender
 
 @dataclass(frozen=True)
 class Choices:
-    """What to time for each ``.tflite`` file: builds at each of ``opt_levels``, and runtimes.
+    """What to time for each model file: builds at each of ``opt_levels``, and runtimes.
 
-    ``config`` holds all other choices of a build; ``onnx`` is the same model as an ``.onnx`` file.
+    ``against`` None is the runtime that the format comes from: LiteRT or ONNX Runtime. ``config``
+    holds all other choices of a build; ``onnx`` is the model of a ``.tflite`` file as ``.onnx``.
     """
 
-    against: tuple[str, ...] = ()
+    against: tuple[str, ...] | None = ()
     opt_levels: tuple[int, ...] = (3,)
     config: Config = field(default_factory=Config)
     onnx: Path | None = None
@@ -33,11 +35,11 @@ def plan(files: Sequence[Path], choices: Choices) -> tuple[Contender, ...]:
     A ``.so`` file is taken as it is. All files are read once, so that mistakes show before anything
     is timed: ModelError, ArtifactError, ConfigError.
     """
-    models = [file for file in files if file.suffix == ".tflite"]
+    models = [file for file in files if file.suffix in (".tflite", ".onnx")]
     libraries = [file for file in files if file.suffix == ".so"]
     others = [file for file in files if file not in models and file not in libraries]
     if others:
-        raise ModelError(f"{others[0]} cannot be timed: give .tflite files and compiled .so files")
+        raise ModelError(f"{others[0]} cannot be timed: give .tflite, .onnx and compiled .so files")
     _check(choices, models)
     names = _Names()
     found: list[Contender] = []
@@ -80,7 +82,7 @@ def _of_model(path: Path, choices: Choices, names: _Names, prefix: bool) -> list
         )
         for level in choices.opt_levels
     ]
-    for name in choices.against:
+    for name in (runtime_for(path),) if choices.against is None else choices.against:
         label = f"{start}{name}"
         if name == "stock":
             stock = Config(
@@ -89,14 +91,18 @@ def _of_model(path: Path, choices: Choices, names: _Names, prefix: bool) -> list
                 pipeline="stock",
             )
             found.append(replace(template, label=label, config=stock))
-        elif name == "onnxruntime":
-            found.append(_on_onnxruntime(replace(template, label=label, runtime=name), choices))
         else:
-            found.append(replace(template, label=label, runtime=name))
+            found.append(_on_its_format(replace(template, label=label, runtime=name), choices))
     return found
 
 
-def _on_onnxruntime(contender: Contender, choices: Choices) -> Contender:
+def _on_its_format(contender: Contender, choices: Choices) -> Contender:
+    """Return a peer with the file that it reads, or as one that is skipped."""
+    onnx_file = contender.path.suffix == ".onnx"
+    if contender.runtime == "litert" and onnx_file:
+        return replace(contender, skip="it reads no .onnx: give the model as a .tflite file too")
+    if contender.runtime != "onnxruntime" or onnx_file:
+        return contender
     if choices.onnx is None:
         return replace(contender, skip="it reads no .tflite: give the model as --onnx FILE too")
     return replace(contender, path=choices.onnx)
@@ -104,17 +110,20 @@ def _on_onnxruntime(contender: Contender, choices: Choices) -> Contender:
 
 def _check(choices: Choices, models: list[Path]) -> None:
     known = [name for name in runtime_names() if name != "tvm"]
-    for name in choices.against:
+    against = choices.against or ()
+    for name in against:
         if name not in known:
             raise ConfigError(f"--against {name!r} is no runtime: there are {', '.join(known)}")
-    for what, values in (("--against", choices.against), ("--opt-level", choices.opt_levels)):
+    for what, values in (("--against", against), ("--opt-level", choices.opt_levels)):
         twice = [value for value, count in Counter(values).items() if count > 1]
         if twice:
             raise ConfigError(f"{what} names {twice[0]!r} twice: give each once")
     if choices.onnx is None:
         return
-    if "onnxruntime" not in choices.against:
+    if "onnxruntime" not in against:
         raise ConfigError("--onnx is for ONNX Runtime: add onnxruntime to --against")
+    if any(model.suffix == ".onnx" for model in models):
+        raise ConfigError("--onnx belongs to a .tflite model: leave it away")
     if len(models) != 1:
         raise ConfigError(f"--onnx belongs to one model, {len(models)} are given: time them apart")
     if not choices.onnx.is_file():
