@@ -12,7 +12,7 @@ from assay.cli import options
 
 
 def compile_file(
-    model: Annotated[Path, typer.Argument(help="A .tflite file.", metavar="MODEL")],
+    model: Annotated[Path, typer.Argument(help="A .tflite or .onnx file.", metavar="MODEL")],
     output: Annotated[
         Path,
         typer.Option(

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    model: Annotated[Path, typer.Argument(help="A .so or model file.", metavar="MODEL|OUT.so")],
+    model: Annotated[
+        Path, typer.Argument(help="A .so, .tflite or .onnx file.", metavar="MODEL|OUT.so")
+    ],
     dataset: Annotated[
         str,
         typer.Option(

@@ -11,7 +11,7 @@ from assay.cli import options
 
 
 def explain(
-    model: Annotated[Path, typer.Argument(help="A .tflite file.", metavar="MODEL")],
+    model: Annotated[Path, typer.Argument(help="A .tflite or .onnx file.", metavar="MODEL")],
     target: options.Target = "native",
     opt_level: options.OptLevel = 3,
     layout: options.Layout = "auto",

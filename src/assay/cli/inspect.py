@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def inspect_model(
-    model: Annotated[Path, typer.Argument(help="A model file.", metavar="MODEL")],
+    model: Annotated[Path, typer.Argument(help="A .tflite or .onnx file.", metavar="MODEL")],
     layers: Annotated[
         bool, typer.Option("--layers", help="List every operator, not only their sums.")
     ] = False,
@@ -33,13 +33,12 @@ def inspect_model(
 ) -> None:
     """Show tensors, operators and what does not compile; needs no TVM."""
     import assay
-    from assay.compiler.frontend.support import unsupported
     from assay.lab.store import write_text
     from assay.model.inspection import inspect
 
     facts = assay.read(model)
     operators = inspect(facts)
-    missing = unsupported(facts)
+    missing = _unsupported(facts)
     if svg is not None:
         from assay.report.graph import graph_svg
 
@@ -47,6 +46,17 @@ def inspect_model(
         write_text(svg, graph_svg(facts.name, operators, reasons))
     options.write_json(json, document(facts, operators, missing))
     _print(facts, operators, missing, layers)
+
+
+def _unsupported(model: Model) -> list[Unsupported]:
+    """Return what does not compile, by the rules of the file's format."""
+    if model.format == "onnx":
+        from assay.compiler.frontend.onnx.support import unsupported_in
+
+        return unsupported_in(model)
+    from assay.compiler.frontend.support import unsupported
+
+    return unsupported(model)
 
 
 def document(

@@ -15,7 +15,8 @@ from assay.cli.entry import DEBUG, HELP_OPTIONS, SETTINGS, run_app
 
 app = typer.Typer(
     name="assay",
-    help="Compile TFLite models for CPUs with Apache TVM, compare them, explain the difference.",
+    help="Compile TFLite and ONNX models for CPUs with Apache TVM, compare them, explain "
+    "the difference.",
     no_args_is_help=True,
     context_settings=HELP_OPTIONS,
     **SETTINGS,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def profile(
     model: Annotated[
-        Path, typer.Argument(help="A .tflite or compiled .so file.", metavar="MODEL|LIBRARY")
+        Path, typer.Argument(help="A .tflite, .onnx or compiled .so file.", metavar="MODEL|LIBRARY")
     ],
     target: options.Target = "native",
     opt_level: options.OptLevel = 3,

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 
 def run(
-    model: Annotated[Path, typer.Argument(help="A .so or model file.", metavar="MODEL|OUT.so")],
+    model: Annotated[
+        Path, typer.Argument(help="A .so, .tflite or .onnx file.", metavar="MODEL|OUT.so")
+    ],
     inputs: Annotated[
         list[Path], typer.Option("--input", help="A .npy file; once an input.", metavar="X.npy")
     ],

@@ -86,12 +86,12 @@ def check_fit(
 ) -> None:
     """Raise InputError unless a model of these shapes classifies examples of the data set.
 
-    A size of -1 is open and fits.
+    A size of -1 is open and fits. The input may be NHWC or NCHW.
     """
     if len(inputs) != 1:
         raise InputError(f"{model} takes {len(inputs)} inputs: give a classifier with one input")
     given = (1, *dataset[0].data.shape)
-    if -1 not in inputs[0] and inputs[0] != given:
+    if -1 not in inputs[0] and inputs[0] != given and not takes_nchw(inputs[0], given):
         raise InputError(
             f"{model} takes an input of shape {list(inputs[0])}, but data set {dataset.name!r} "
             f"gives {list(given)}: give a model made for that data"
@@ -102,6 +102,21 @@ def check_fit(
             f"{model} has {scores} outputs, but data set {dataset.name!r} has {classes} classes: "
             "give a model trained on that data"
         )
+
+
+def takes_nchw(shape: tuple[int, ...], given: tuple[int, ...]) -> bool:
+    """Tell whether an input takes examples of shape (1, H, W, C) only as (1, C, H, W).
+
+    That is the layout of ONNX files. A size of -1 is open and fits.
+    """
+    if len(shape) != 4 or len(given) != 4:
+        return False
+    batch, height, width, channels = given
+
+    def fits(sizes: tuple[int, ...]) -> bool:
+        return all(own in (-1, size) for own, size in zip(shape, sizes, strict=True))
+
+    return fits((batch, channels, height, width)) and not fits(given)
 
 
 def why_not(experiment: Experiment, plan: Sequence[Experiment]) -> str | None:

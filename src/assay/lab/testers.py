@@ -66,10 +66,17 @@ class ModelTester:
         return self.model.inputs[0].quantization is not None
 
     def preprocess_input(self, X: npt.NDArray[np.float32]) -> None:  # noqa: N803 - the lab's name
-        """Set input 0 to ``X``, float32 [H, W, C]: as a batch of one, quantized if the model is."""
+        """Set input 0 to ``X``, float32 [H, W, C]: as a batch of one, quantized if the model is.
+
+        A model whose input is NCHW gets it as [1, C, H, W].
+        """
+        from assay.lab.inputs import takes_nchw
         from assay.runtimes.tensors import encode
 
-        self.model.set_input(0, encode(self.model.inputs[0], X[None]))
+        spec, batch = self.model.inputs[0], X[None]
+        if takes_nchw(spec.shape, batch.shape):
+            batch = batch.transpose(0, 3, 1, 2)
+        self.model.set_input(0, encode(spec, batch))
 
     def run_inference(self) -> None:
         """Run the model on the inputs set before. This call alone is timed."""

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assay.model.reader import read
 from assay.runtimes.base import BaseRuntime
-from assay.runtimes.checks import check_threads, refusal
+from assay.runtimes.checks import check_suffix, check_threads, refusal
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from assay.model.facts import Model
     from assay.model.spec import TensorSpec
     from assay.runtimes.base import Array
@@ -62,6 +61,8 @@ def open_litert(path: str | Path, threads: int = 1, reference: bool = False) -> 
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
     check_threads(threads)
+    if Path(path).suffix.lower() == ".onnx":
+        check_suffix(path, "LiteRT", ".tflite")
     model = read(path)  # LiteRT does not verify files and may crash on a damaged one
     kernels = OpResolverType.BUILTIN_REF if reference else OpResolverType.BUILTIN
     try:

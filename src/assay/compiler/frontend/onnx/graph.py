@@ -30,6 +30,18 @@ def static_graph(proto: Any, model: Model, batch: int) -> Any:
     return part
 
 
+def open_dimension(model: Model) -> str:
+    """Return why a model's shapes are not known once its batch is; '' if they are."""
+    for spec in model.inputs:
+        for at, size in enumerate(spec.shape):
+            if size < 0 and at:
+                return (
+                    f"input {spec.name!r} leaves dimension {at} open, and only the first one, "
+                    "the batch, may be"
+                )
+    return ""
+
+
 def _part(proto: Any, model: Model, batch: int) -> Any:
     import onnx
 
@@ -45,14 +57,10 @@ def _part(proto: Any, model: Model, batch: int) -> Any:
     used = {name for node in graph.node for name in node.input}
     used.update(spec.name for spec in model.outputs)
     graph.initializer.extend(each for each in proto.graph.initializer if each.name in used)
+    if why := open_dimension(model):
+        raise ConfigError(f"{shown(model.path)}: {why}; export the model with a fixed size")
     for spec in model.inputs:
-        shape = tuple(batch if size < 0 and not at else size for at, size in enumerate(spec.shape))
-        if min(shape, default=1) < 0:
-            at = next(at for at, size in enumerate(shape) if size < 0)
-            raise ConfigError(
-                f"{shown(model.path)}: input {spec.name!r} leaves dimension {at} open, and only "
-                "the first one, the batch, may be; export the model with a fixed size"
-            )
+        shape = tuple(batch if size < 0 else size for size in spec.shape)
         graph.input.append(onnx.helper.make_tensor_value_info(spec.name, _type(spec.dtype), shape))
     for spec in model.outputs:
         graph.output.append(onnx.helper.make_tensor_value_info(spec.name, _type(spec.dtype), None))

@@ -5,8 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 from assay.compiler.frontend.onnx.folding import known_shapes
+from assay.compiler.frontend.onnx.graph import open_dimension, static_graph
 from assay.compiler.frontend.onnx.operators import OPERATORS
 from assay.compiler.frontend.support import Unsupported
+from assay.model.facts import Model
+from assay.model.onnx.load import load_onnx
+
+
+def unsupported_in(model: Model) -> list[Unsupported]:
+    """Return what does not compile of a file, for a batch of 1 if it is open.
+
+    A dimension that is open besides counts against the first operator. ModelError if the file
+    cannot be read any more.
+    """
+    why = open_dimension(model)
+    if why:
+        return [Unsupported(each.index, each.name, why) for each in model.operators[:1]]
+    return unsupported(static_graph(load_onnx(model.path).proto, model, batch=1))
 
 
 def unsupported(part: Any) -> list[Unsupported]:
