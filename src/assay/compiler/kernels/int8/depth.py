@@ -12,8 +12,6 @@ from assay.compiler.kernels.builder import Buffer, Expr, KernelBuilder, Register
 from assay.compiler.kernels.int8.dot import Dot
 from assay.compiler.kernels.panels import PanelRun
 
-MOST_UNROLLED = 12  # steps; a 3x3 window of 3 channels has 9
-
 
 @dataclass(frozen=True)
 class Depth:
@@ -125,10 +123,9 @@ def for_each_step(
     """Call ``step(index, position)`` for all steps, those that end segments early last.
 
     One loop over segments and steps together: of nested loops around a full tile LLVM's register
-    allocator may make a mess.
+    allocator may make a mess, and it moves too many loads ahead in steps that are written out.
     """
     whole = depth.length // dot.taps
-    unrolled = depth.steps(dot) <= MOST_UNROLLED
 
     def full(index: Expr) -> None:
         if depth.segments == 1:
@@ -141,17 +138,9 @@ def for_each_step(
         position = depth.start(segment) + depth.last_step(dot)
         step(depth.segments * whole + segment, b.let(position))
 
-    _repeat(b, depth.segments * whole, tile, unrolled, full)
+    if whole:
+        with b.serial(depth.segments * whole, carry=tile) as index:
+            full(index)
     if depth.length % dot.taps:
-        _repeat(b, depth.segments, tile, unrolled, last)
-
-
-def _repeat(
-    b: KernelBuilder, count: int, tile: RegisterTile, unrolled: bool, body: Callable[[Expr], None]
-) -> None:
-    if unrolled or count == 0:
-        for index in range(count):
-            body(index)
-        return
-    with b.serial(count, carry=tile) as index:
-        body(index)
+        with b.serial(depth.segments, carry=tile) as segment:
+            last(segment)

@@ -28,6 +28,7 @@ from assay.compiler.kernels.int8.panels import LEAST_LANES
 from assay.compiler.kernels.int8.problem import QuantizedConv2d
 from assay.compiler.kernels.int8.rowplan import plan_rows, tile_size
 from assay.compiler.kernels.int8.sums import SumTile
+from assay.compiler.kernels.int8.vectors import anew
 from assay.compiler.kernels.int8.views import PaddedBand, Part
 from assay.compiler.kernels.problem import Conv2d
 from assay.compiler.kernels.splits import column_vectors
@@ -147,8 +148,9 @@ class _DepthwiseWriter:
         pixels = b.let((part.image * p.out_h + part.line + line) * p.out_w)
         with b.serial(-(-p.out_w // self.columns)) as tile:
             column = b.let(minimum(tile * self.columns, p.out_w - self.columns))
-            sums = self._sums(band, b.let(top + column * view.pixel_step), channels)
-            self._store(sums, b.let((pixels + column) * p.out_c + channels.first), channels)
+            own = replace(channels, packed=b.let(anew(channels.packed, column)))
+            sums = self._sums(band, b.let(anew(top + column * view.pixel_step, column)), own)
+            self._store(sums, b.let((pixels + column) * p.out_c + channels.first), own)
 
     def _sums(self, band: Buffer, corner: Expr, channels: _Channels) -> SumTile:
         b, p, dot = self.b, self.p, self.dot
@@ -165,11 +167,12 @@ class _DepthwiseWriter:
         block = channels.width * dot.taps
         weights = b.let(channels.packed * (len(order) * p.kernel_w * dot.taps))
         for offset in sorted(seen):
+            own = b.let(anew(weights, offset))
             for index, group in enumerate(plan.groups):
                 vectors = self._interleaved(band, corner + offset * p.out_c, group, channels.width)
                 for row, at, pattern in plan.products:
                     for j, tap in seen[offset] if at == index else ():
-                        start = weights + (order[pattern] * p.kernel_w + tap) * block
+                        start = own + (order[pattern] * p.kernel_w + tap) * block
                         self._add(tile, row * self.columns + j, vectors, start)
         return tile
 

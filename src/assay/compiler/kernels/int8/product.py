@@ -27,6 +27,7 @@ from assay.compiler.kernels.int8.problem import (
     folded_bias,
 )
 from assay.compiler.kernels.int8.sums import SumTile, sum_inputs
+from assay.compiler.kernels.int8.vectors import anew
 from assay.compiler.kernels.int8.views import Part, View
 from assay.compiler.kernels.panels import PanelRun, packed_columns, panel_count
 from assay.compiler.target import Isa
@@ -203,7 +204,7 @@ class _ProductWriter:
         b, grid, view, run = self.b, self.product.grid, self.product.view, panel.run
         part = inputs.part
         start = inputs.start + line * view.line_step + pixel * view.pixel_step
-        start = b.let(start + panel.group * self._group_step)
+        start = b.let(anew(start + panel.group * self._group_step, panel.channel))
         rows = [start + i * view.pixel_step for i in range(size)]
         tile = SumTile(b, size, run.widths)
         self._start(tile, inputs, panel, self._correction(part, panel.group, line, pixel))

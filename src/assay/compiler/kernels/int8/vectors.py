@@ -61,3 +61,16 @@ def rounded(value: Expr, lanes: int) -> Expr:
     Without this the same model would give other results on a CPU with fused multiply-add.
     """
     return llvm("float32", lanes, "llvm.arithmetic.fence", value)
+
+
+def anew(offset: Expr, index: Expr) -> Expr:
+    """Return the same offset, as an int64 that seems to depend on ``index``, an int32 not below 0.
+
+    So LLVM does not move loads from there out of the loop of that index: it would rather move all
+    of them, and spill, than see that registers run out. Costs two moves between registers. (Offsets
+    of 64 bits need no conversion where they are used.)
+    """
+    place = index + 1  # never the constant 0, which TVM does not reinterpret
+    known = tirx.IntImm("int32", place) if isinstance(place, int) else place
+    fenced = rounded(bits_as("float32", known, 1), 1)
+    return tirx.Cast("int64", offset + (bits_as("int32", fenced, 1) - place))
