@@ -59,6 +59,7 @@ def check(module, problem, text, parallel=1, seed=0, machine=None):
     x, weights, bias, multipliers = tensors(problem, seed)
     shape = problem.geometry.output_shape
     addends = [stored(np.random.default_rng(seed + 1), *shape)] if problem.addition else []
+    problem = replace(problem, shrinks=bool((multipliers < 1).all()))
     packed = module.pack(problem, machine, weights, bias, multipliers)
     function = module.generate(problem, machine, "kernel", parallel)
     actual = run(function, text, [x, *packed, *addends], shape)

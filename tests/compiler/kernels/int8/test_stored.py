@@ -9,7 +9,8 @@ from tests.compiler.kernels.int8 import reference
 from tests.compiler.kernels.int8.harness import ARM_SDOT, AVX2, TARGETS, assembly, isa, run
 
 HUGE = [0.0, -0.0, 0.5, -0.5, 1.5, 2.5, -2.5, 126.5, 127.5, -128.5, 2.0**22, -(2.0**22), 2.0**31]
-HUGE += [-(2.0**31), 2.0**40, -(2.0**40), 3e38, -3e38, np.inf, -np.inf, 1e-38, 0.49999997, 254.5]
+HUGE += [-(2.0**31), 2.0**31 - 128, 2.0**40, -(2.0**40), 3e38, -3e38, np.inf, -np.inf, 1e-38]
+HUGE += [0.49999997, 254.5]
 
 WIDTHS = [1, 2, 4, 8, 16, 32, 64]
 RANGES = [StoredRange(0), StoredRange(128, 128), StoredRange(255, 3, 250)]
@@ -29,9 +30,11 @@ def in_lanes(values, text, count, lanes):
 
 @pytest.mark.parametrize("text", TARGETS)
 @pytest.mark.parametrize("target", RANGES, ids=str)
-def test_real_numbers_of_any_size_round_half_to_even_and_saturate(text, target):
-    rows, all_shapes = len(HUGE), shapes(text)
-    values = np.resize(np.array(HUGE, np.float32), (rows, 64))
+@pytest.mark.parametrize("fit", [False, True])
+def test_real_numbers_of_any_size_round_half_to_even_and_saturate(text, target, fit):
+    numbers = [number for number in HUGE if not fit or -(2.0**31) <= number < 2.0**31]
+    rows, all_shapes = len(numbers), shapes(text)
+    values = np.resize(np.array(numbers, np.float32), (rows, 64))
     source = np.zeros((len(all_shapes), rows, 64), np.float32)
     b = KernelBuilder()
     x = b.parameter("x", source.shape)
@@ -42,7 +45,8 @@ def test_real_numbers_of_any_size_round_half_to_even_and_saturate(text, target):
         with b.serial(rows) as row:
             start = (row + index * rows) * 64
             reals = [b.load(x, start + i * lanes, lanes) for i in range(count)]
-            b.store(output, start, stored.to_bytes(b, isa(text), reals, lanes, target), width)
+            value = stored.to_bytes(b, isa(text), reals, lanes, target, fit)
+            b.store(output, start, value, width)
     actual = run(b.function("kernel"), text, [source], source.shape)
     expected = reference.quantize(values, target)
     for index, (count, lanes) in enumerate(all_shapes):

@@ -66,7 +66,7 @@ def generate(problem: QuantizedConv2d, isa: Isa, name: str, parallel: int = 1) -
     if p.out_c != p.in_c:
         source = _repeated_channels(b, p, isa, source)
         p = replace(p, in_c=p.out_c, groups=p.out_c)
-    writer = OutputWriter(b, isa, problem.output, output, problem.addition, addend)
+    writer = OutputWriter(b, isa, problem, output, addend)
     view = PaddedBand(dot, p, problem.input_zero_point, thin=False)
     constants = _Constants(weights, bias, multipliers)
     _DepthwiseWriter(b, p, isa, dot, rows, columns, view, constants, writer).write(source, tasks)

@@ -12,7 +12,14 @@ from typing import Any
 from assay.compiler.kernels.builder import Buffer, Expr, broadcast, constant, maximum, minimum
 from assay.compiler.kernels.int8.builder import IntegerKernelBuilder
 from assay.compiler.kernels.int8.loops import for_each_vector
-from assay.compiler.kernels.int8.stored import StoredRange, from_bytes, split_lanes, to_bytes
+from assay.compiler.kernels.int8.stored import (
+    BYTES,
+    INT32,
+    StoredRange,
+    from_bytes,
+    split_lanes,
+    to_bytes,
+)
 from assay.compiler.kernels.int8.vectors import cast, rounded
 from assay.compiler.target import Isa
 
@@ -116,13 +123,15 @@ def compute(
     if isinstance(problem, QuantizedMultiply):
         factor = constant(problem.factor, lanes)
         reals = [_product(x, y, lanes) * factor for x, y in zip(left, right, strict=True)]
-        return to_bytes(b, isa, reals, lanes, problem.output)
+        fit = BYTES**2 * abs(problem.factor) < INT32
+        return to_bytes(b, isa, reals, lanes, problem.output, fit)
     reals = []
     for x, y in zip(left, right, strict=True):
         first = cast("float32", x, lanes) * constant(problem.left_factor, lanes)
         second = cast("float32", y, lanes) * constant(problem.right_factor, lanes)
         reals.append(b.let(rounded(first, lanes) + rounded(second, lanes)))
-    return to_bytes(b, isa, reals, lanes, problem.output)
+    fit = BYTES * (abs(problem.left_factor) + abs(problem.right_factor)) < INT32
+    return to_bytes(b, isa, reals, lanes, problem.output, fit)
 
 
 def requantized(
@@ -139,7 +148,7 @@ def requantized(
         cast("float32", vector - zero, lanes) * factor
         for vector in from_bytes(b, isa, value, count, lanes)
     ]
-    return to_bytes(b, isa, reals, lanes, target)
+    return to_bytes(b, isa, reals, lanes, target, BYTES * abs(problem.factor) < INT32)
 
 
 def _product(left: Expr, right: Expr, lanes: int) -> Expr:

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from assay.compiler.kernels.builder import Buffer, Expr, KernelBuilder, constant
-from assay.compiler.kernels.int8.problem import Addition
+from assay.compiler.kernels.int8.problem import Addition, QuantizedConv2d, QuantizedDense
 from assay.compiler.kernels.int8.stored import (
-    StoredRange,
+    BYTES,
+    INT32,
     from_bytes,
     nearest_real,
     to_bytes,
@@ -19,13 +20,12 @@ from assay.compiler.target import Isa
 
 @dataclass(frozen=True)
 class OutputWriter:
-    """Writes vectors of sums to the output; ``addend`` is the tensor of the addition."""
+    """Writes vectors of a problem's sums to the output; ``addend`` is the addition's tensor."""
 
     b: KernelBuilder
     isa: Isa
-    target: StoredRange
+    problem: QuantizedConv2d | QuantizedDense
     output: Buffer
-    addition: Addition | None = None
     addend: Buffer | None = None
 
     def write(
@@ -42,10 +42,11 @@ class OutputWriter:
             cast("float32", total, lanes) * multiplier
             for total, multiplier in zip(sums, multipliers, strict=True)
         ]
-        if self.addition is None:
-            stored = to_bytes(self.b, self.isa, reals, lanes, self.target)
+        problem = self.problem
+        if problem.addition is None:
+            stored = to_bytes(self.b, self.isa, reals, lanes, problem.output, problem.shrinks)
         else:
-            stored = self._added(self.addition, reals, lanes, offset, columns)
+            stored = self._added(problem.addition, reals, lanes, offset, columns)
         store_first(self.b, self.output, offset, stored, len(sums) * lanes, columns)
 
     def _added(
@@ -56,12 +57,13 @@ class OutputWriter:
         others = from_bytes(b, self.isa, other, count, lanes)
         totals = []
         for real, integer in zip(reals, others, strict=True):
-            quantized = nearest_real(real, lanes, self.target)
+            quantized = nearest_real(real, lanes, self.problem.output)
             left = rounded(quantized * constant(addition.factor, lanes), lanes)
             centred = integer - constant(addition.other_zero_point, lanes, "int32")
             right = cast("float32", centred, lanes) * constant(addition.other_factor, lanes)
             totals.append(b.let(left + rounded(right, lanes)))
-        return to_bytes(b, self.isa, totals, lanes, addition.output)
+        largest = BYTES * (abs(addition.factor) + abs(addition.other_factor))
+        return to_bytes(b, self.isa, totals, lanes, addition.output, largest < INT32)
 
 
 def load_first(b: KernelBuilder, source: Buffer, offset: Expr, lanes: int, count: int) -> Expr:

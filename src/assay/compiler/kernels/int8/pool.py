@@ -169,7 +169,7 @@ class _PoolWriter:
             quotient = cast("int32", cast("float32", above, lanes) / divisor, lanes)
             quotients.append(cast("float32", quotient, lanes))
         target = StoredRange(zero, problem.low, problem.high)
-        return to_bytes(b, self.isa, quotients, lanes, target)
+        return to_bytes(b, self.isa, quotients, lanes, target, fit=True)
 
 
 def _repeat(value: Expr, lanes: int) -> Expr:

@@ -39,7 +39,8 @@ class QuantizedConv2d:
     """A convolution of uint8 (stored) activations NHWC with int8 (stored) weights HWIO.
 
     ``geometry`` is the float problem's, without epilogue and gate. Taps outside the image count as
-    zero points. Kernel parameters, in order: input, packed weights, bias and multipliers, the
+    zero points. ``shrinks`` says that all multipliers are below 1, so that no product is too large
+    for an int32. Kernel parameters, in order: input, packed weights, bias and multipliers, the
     addition's tensor if any, output.
     """
 
@@ -48,6 +49,7 @@ class QuantizedConv2d:
     output: StoredRange
     weights_zero_point: int = 0
     addition: Addition | None = None
+    shrinks: bool = False
 
     def __post_init__(self) -> None:
         _check(self.input_zero_point, self.weights_zero_point)
@@ -59,7 +61,7 @@ class QuantizedConv2d:
 class QuantizedDense:
     """A matrix product of uint8 (stored) rows with int8 (stored) weights [inputs, outputs].
 
-    Kernel parameters as those of :class:`QuantizedConv2d`.
+    ``shrinks`` and the kernel parameters as those of :class:`QuantizedConv2d`.
     """
 
     geometry: Dense
@@ -67,6 +69,7 @@ class QuantizedDense:
     output: StoredRange
     weights_zero_point: int = 0
     addition: Addition | None = None
+    shrinks: bool = False
 
     def __post_init__(self) -> None:
         _check(self.input_zero_point, self.weights_zero_point)

@@ -84,7 +84,7 @@ def write_product(product: Product, isa: Isa, name: str, parallel: int) -> Any:
     multipliers = b.parameter("multipliers", (packed,))
     addend = b.parameter("addend", output_shape, "uint8") if p.addition else None
     output = b.parameter("output", output_shape, "uint8")
-    writer = OutputWriter(b, isa, p.output, output, p.addition, addend)
+    writer = OutputWriter(b, isa, p, output, addend)
     _ProductWriter(b, product, dot, plan, source, weights, bias, multipliers, writer).write()
     return b.function(name)
 

@@ -34,6 +34,7 @@ SIGN_FLIP = 128
 
 _ROUND = 1.5 * 2.0**23  # adding it leaves the nearest integer, ties to even, in the low bits
 _ROUND_BITS = 0x4B400000
+_LARGEST = 255
 _NEAREST = 4  # rounding-mode operand of AVX-512 intrinsics: as the control register says
 
 _CONVERT = {4: "llvm.x86.sse2.cvtps2dq", 8: "llvm.x86.avx.cvt.ps2dq.256"}
@@ -48,6 +49,10 @@ _PACK_BYTES = {
     8: "llvm.x86.avx2.packuswb",
     16: "llvm.x86.avx512.packuswb.512",
 }
+
+
+BYTES, INT32 = 2.0**8, 2.0**31
+"""Neither a difference of stored values nor an int32 is as large as this; results below it fit."""
 
 
 @dataclass(frozen=True)
@@ -83,14 +88,24 @@ def lane_order(isa: Isa, count: int, lanes: int) -> tuple[int, ...]:
 
 
 def to_bytes(
-    b: KernelBuilder, isa: Isa, reals: Sequence[Expr], lanes: int, target: StoredRange
+    b: KernelBuilder,
+    isa: Isa,
+    reals: Sequence[Expr],
+    lanes: int,
+    target: StoredRange,
+    fit: bool = False,
 ) -> Expr:
-    """Quantize vectors of float32 that count in steps of the target's scale; see ``lane_order``."""
-    high = constant(target.high - target.zero_point, lanes)
-    below = [minimum(value, high) for value in reals]
+    """Quantize vectors of float32 that count in steps of the target's scale; see ``lane_order``.
+
+    ``fit`` says that all of them would fit an int32: then packing limits them well enough.
+    """
+    packs = _packs(isa, len(reals), lanes)
+    if not (fit and packs):
+        high = constant(target.high - target.zero_point, lanes)
+        reals = [minimum(value, high) for value in reals]
     low = target.low - target.zero_point
-    integers = [b.let(_nearest(isa, value, lanes, low)) for value in below]
-    if not _packs(isa, len(reals), lanes):
+    integers = [b.let(_nearest(isa, value, lanes, low)) for value in reals]
+    if not packs:
         return b.let(_narrow(integers, lanes, target))
     words = [
         b.let(_words(integers[i], integers[i + 1], lanes, target.zero_point))
@@ -100,6 +115,8 @@ def to_bytes(
     packed = _pack_bytes(words, lanes, target.low)
     if target.low > 0:
         packed = maximum(packed, constant(target.low, width, "uint8"))
+    if fit and target.high < _LARGEST:
+        packed = minimum(packed, constant(target.high, width, "uint8"))
     return b.let(packed)
 
 
@@ -171,7 +188,8 @@ def _pack_bytes(words: Sequence[Expr], lanes: int, low: int) -> Expr:
         return llvm("uint8", 4 * lanes, _PACK_BYTES[lanes], *words)
     (word,) = words
     if lanes == 16:  # AVX-512 truncates 32 words to bytes in order; the unsigned part comes first
-        return tirx.Cast(vector_type("uint8", 32), maximum(word, constant(low, 32, "int16")))
+        limited = minimum(word, constant(_LARGEST, 32, "int16"))
+        return tirx.Cast(vector_type("uint8", 32), maximum(limited, constant(low, 32, "int16")))
     if lanes == 8:
         halves = [shuffle([word], part) for part in (range(8), range(8, 16))]
         return llvm("uint8", 16, _PACK_BYTES[4], *halves)

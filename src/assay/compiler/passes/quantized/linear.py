@@ -53,16 +53,14 @@ def read(graph: Graph, var: Any) -> QuantizedOperator | None:
         return None
     output, affine, span, covered = stored
     kind = QuantizedConv2d if convolution else QuantizedDense
-    channels = geometry.weights_shape[-1]
+    factors = multipliers(source[1].scale, scales, affine.scale, geometry.weights_shape[-1])
+    shrinks = bool((factors < 1).all())
+    zero_points = source[1].stored_zero_point, span, weights.zero_point
     layer = QuantizedOperator(
-        kind(geometry, source[1].stored_zero_point, span, weights.zero_point),
+        kind(geometry, *zero_points, shrinks=shrinks),
         (var, summed, *covered) if summed is not var else (var, *covered),
         (source[0],),
-        (
-            values,
-            bias,
-            multipliers(source[1].scale, scales, affine.scale, channels),
-        ),
+        (values, bias, factors),
     )
     return _with_addition(graph, layer, output, affine) or layer
 

@@ -73,7 +73,7 @@ def generate(problem: QuantizedConv2d, isa: Isa, name: str, parallel: int = 1) -
     multipliers = b.parameter("multipliers", (p.out_c,))
     addend = b.parameter("addend", p.output_shape, "uint8") if problem.addition else None
     output = b.parameter("output", p.output_shape, "uint8")
-    writer = OutputWriter(b, isa, problem.output, output, problem.addition, addend)
+    writer = OutputWriter(b, isa, problem, output, addend)
     _Writer(b, problem, isa, plan, source, weights, bias, multipliers, writer).write()
     return b.function(name)
 
