@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from assay.lab.results import ExperimentResult, Results, Turns
+from assay.lab.results import ExperimentResult, Kernel, Layer, LayerTimes, Results, Turns
 from assay.quality.metrics import evaluate
 from assay.timing.statistics import summarize
 
@@ -32,6 +32,19 @@ def measured(name, ms, wrong=0, **fields):
         "artifact_bytes": None if name.startswith("tflite") else 1500,
     }
     return ExperimentResult(name=name, **{**known, **fields})
+
+
+def layer(operator, op, macs=0):
+    return Layer(operator, op, f"layer{operator}", [1, operator], macs)
+
+
+def kernel(ms, layers, serves=()):
+    return Kernel("k", list(layers), list(serves), 1000, ms, 0.9 * ms, 1.1 * ms)
+
+
+def times(layers, *kernels):
+    """Times of layers without anything between the kernels."""
+    return LayerTimes(18, sum(each.median_ms for each in kernels), 0.0, layers, list(kernels))
 
 
 def measured_results(*experiments, in_turns=True):

@@ -67,6 +67,24 @@ class TestDigits:
         assert tvm.model_bytes == digits_lab.models["int8"].stat().st_size
         assert tvm.compile_s > 0
 
+    def test_the_times_of_layers_are_those_of_the_build(self, results):
+        litert, tvm, _ = results.experiments
+        assert litert.layer_times is None
+        times = tvm.layer_times
+        assert times.runs > 0
+        assert all(0 <= k.p10_ms <= k.median_ms <= k.p90_ms for k in times.kernels)
+        assert 0 < times.total_ms < 10 * sum(kernel.median_ms for kernel in times.kernels)
+        assert {"CONV_2D", "DEPTHWISE_CONV_2D"} <= {layer.op for layer in times.layers}
+        computed = [operator for kernel in times.kernels for operator in kernel.layers]
+        assert len(computed) == len(set(computed))
+
+    def test_each_line_of_the_builds_log_is_counted(self, digits_lab, results):
+        log = (digits_lab.results_path / "tvm-int8-fixed.log").read_text().splitlines()
+        counts = results.experiments[1].log_lines
+        assert counts
+        for line, count in counts.items():
+            assert log.count(line) == count
+
     def test_all_that_were_run_took_turns(self, results):
         turns = results.turns
         assert (turns.launches, turns.rounds) == (2, 4)

@@ -11,11 +11,20 @@ import pytest
 from assay.compiler.remarks.remark import Remark
 from assay.errors import ResultsError
 from assay.lab import results as contract
-from assay.lab.results import ExperimentResult, Quality, Results, Timing, Turns
+from assay.lab.results import (
+    ExperimentResult,
+    Kernel,
+    Layer,
+    LayerTimes,
+    Quality,
+    Results,
+    Timing,
+    Turns,
+)
 from assay.lab.store import load, save, write_atomically
 
 ROOT = Path(__file__).parents[2]
-CLASSES = [Results, ExperimentResult, Quality, Timing, Turns]
+CLASSES = [Results, ExperimentResult, Quality, Timing, Turns, LayerTimes, Layer, Kernel]
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +51,21 @@ def results():
         compile_s=3.5,
         log="tvm-fp32-nhwc.log",
         remarks=[Remark("schedule/none", "mean runs", fix={"opt_level": 3}, calls=(4,)).as_dict()],
+        costs_against="tvm-fp32-opt4",
+        log_lines={"[target] llvm": 1, "[schedule] mean runs": 2},
+        layer_times=LayerTimes(
+            runs=18,
+            total_ms=1.5,
+            hook_ms=0.001,
+            layers=[
+                Layer(0, "CONV_2D", "conv/Relu", [1, 8, 8, 16], 4096),
+                Layer(1, "MEAN", "m", [], 0),
+            ],
+            kernels=[
+                Kernel("conv", [0], [], 640, 1.0, 0.9, 1.1),
+                Kernel("mean", [1], [0], 64, 0.4, 0.4, 0.5),
+            ],
+        ),
     )
     skipped = ExperimentResult(
         "tvm-avx512",
@@ -106,7 +130,7 @@ def test_the_same_results_are_the_same_bytes_and_begin_with_the_version(results,
     save(load(tmp_path / "a"), tmp_path / "b")
     text = (tmp_path / "a").read_text("utf-8")
     assert text == (tmp_path / "b").read_text("utf-8")
-    assert text.startswith('{\n  "schema": 2,\n  "created":')
+    assert text.startswith('{\n  "schema": 3,\n  "created":')
     assert text.endswith("}\n")
 
 
@@ -116,7 +140,7 @@ def test_lists_of_numbers_take_one_line(results, path):
     lines = [line.strip() for line in path.read_text("utf-8").splitlines()]
     assert '"samples_ms": [1.0, 1.25, 1.5],' in lines
     assert "[1, 1]," in lines
-    assert len(lines) < 120
+    assert len(lines) < 200
 
 
 def test_numbers_that_are_not_finite_become_null_and_load_as_nan(results, path, validator):
@@ -167,7 +191,7 @@ def test_whole_numbers_do_for_floats(results, path):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda d: d.update(schema=3), "schema version 3"),
+        (lambda d: d.update(schema=4), "schema version 4"),
         (lambda d: d.update(schema=0), "schema version 0"),
         (lambda d: d.update(schema=True), "no schema version"),
         (lambda d: d.pop("schema"), "no schema version"),
@@ -212,6 +236,14 @@ def test_what_the_schema_forbids_is_refused(results, path, validator, change, wo
         (
             lambda d: d["experiments"][0]["quality"].update(predictions=[0, 1, 2]),
             "not the index of a class",
+        ),
+        (
+            lambda d: d["experiments"][0]["layer_times"]["kernels"][0].update(layers=[7]),
+            "operator 7, which is not listed",
+        ),
+        (
+            lambda d: d["experiments"][0]["layer_times"]["layers"][1].update(operator=0),
+            "listed twice",
         ),
     ],
 )
@@ -279,7 +311,7 @@ def test_results_that_could_not_be_loaded_are_not_written(results, path):
     for bad in (
         with_quality(results, samples=99),
         replace(results, experiments=results.experiments * 2),
-        replace(results, schema=3),
+        replace(results, schema=4),
     ):
         with pytest.raises(ResultsError, match="was not written"):
             save(bad, path)

@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
-from assay.timing.profile import KernelTime, Profile
+if TYPE_CHECKING:
+    from assay.timing.profile import KernelTime, Profile
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class Part:
 
 def compare(profiles: Sequence[Profile]) -> list[tuple[Part, ...]]:
     """Return the groups of layers, each as its part in each of the profiles."""
-    joined = _Groups()
+    joined = Groups()
     for profile in profiles:
         for kernel in profile.kernels:
             joined.join(_operators(kernel))
@@ -64,18 +66,20 @@ def _part(profile: Profile, calls: list[int]) -> Part:
     return Part(main, tuple(call for call in calls if call != main))
 
 
-class _Groups:
+class Groups:
     """Sets of numbers that grow together (union-find)."""
 
     def __init__(self) -> None:
         self._parent: dict[int, int] = {}
 
     def root(self, member: int) -> int:
+        """Return the number that stands for the set of ``member``."""
         while (above := self._parent.get(member, member)) != member:
             member = above
         return member
 
-    def join(self, members: list[int]) -> None:
+    def join(self, members: Sequence[int]) -> None:
+        """Make one set of those of all members."""
         for one, other in pairwise(members):
             low, high = sorted((self.root(one), self.root(other)))
             self._parent[high] = low

@@ -15,6 +15,7 @@ from assay.lab.results import (
     READABLE,
     SCHEMA_VERSION,
     ExperimentResult,
+    LayerTimes,
     Quality,
     Results,
     Turns,
@@ -176,8 +177,20 @@ def _check(results: Results) -> None:
             _check_quality(experiment.quality, f"quality of {experiment.name}")
             if len(results.dataset["labels"]) != experiment.quality.samples:
                 raise ValueError(f"quality of {experiment.name}: there are not as many labels")
+        if experiment.layer_times is not None:
+            _check_layers(experiment.layer_times, f"layer times of {experiment.name}")
     if results.turns is not None:
         _check_turns(results.turns, set(names))
+
+
+def _check_layers(times: LayerTimes, what: str) -> None:
+    known = {layer.operator for layer in times.layers}
+    if len(known) != len(times.layers):
+        raise ValueError(f"{what}: an operator is listed twice")
+    for kernel in times.kernels:
+        for operator in (*kernel.layers, *kernel.serves):
+            if operator not in known:
+                raise ValueError(f"{what}: a kernel names operator {operator}, which is not listed")
 
 
 def _check_turns(turns: Turns, names: set[str]) -> None:

@@ -9,9 +9,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-SCHEMA_VERSION = 2
-READABLE = (1, 2)
-"""Version 1 lacks what version 2 added, all of which may be absent."""
+SCHEMA_VERSION = 3
+READABLE = (1, 2, 3)
+"""Older versions lack what later ones added, all of which may be absent."""
 NO_PREDICTION = -1
 """Stands in ``Quality.predictions`` for a sample whose scores were all NaN."""
 
@@ -52,12 +52,65 @@ class Timing:
 
 
 @dataclass(frozen=True)
+class Layer:
+    """An operator of the model file; ``name`` and ``shape`` are its first output tensor's.
+
+    ``operator`` is its index in the file, ``macs`` its multiply-accumulates of one inference.
+    """
+
+    operator: int
+    op: str
+    name: str
+    shape: list[int]
+    macs: int
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """One kernel call of an inference: median time and 10th and 90th percentile, in ms.
+
+    ``layers`` are the operators whose own work it does, by index in the model file. A call without
+    any only converts, for those that ``serves`` names.
+    """
+
+    symbol: str
+    layers: list[int]
+    serves: list[int]
+    bytes_moved: int
+    median_ms: float
+    p10_ms: float
+    p90_ms: float
+
+
+@dataclass(frozen=True)
+class LayerTimes:
+    """Where the time of an inference goes: its kernel calls in order.
+
+    ``layers`` are the operators that they name, in the file's order. ``total_ms`` is the median of
+    whole inferences that were run beside the instrumented ones. ``hook_ms`` is what looking inside
+    adds to a call; the kernels' times are without it.
+    """
+
+    runs: int
+    total_ms: float
+    hook_ms: float
+    layers: list[Layer]
+    kernels: list[Kernel]
+
+    @property
+    def gap_ms(self) -> float:
+        """What an inference takes beyond its kernels; below 0 if their sum is too large."""
+        return self.total_ms - sum(kernel.median_ms for kernel in self.kernels)
+
+
+@dataclass(frozen=True)
 class ExperimentResult:
     """All that is known of one experiment. ``fingerprint`` says which inputs it belongs to.
 
     ``name`` is the prefix of the experiment's files: letters, digits and ``._+-`` only.
-    ``remarks`` are what the compiler found about the build (docs/remarks.md), as plain data. Builds
-    with equal ``library_sha256`` are identical.
+    ``remarks`` are what the compiler found about the build (docs/remarks.md), as plain data; their
+    costs are what the build takes more than that of the experiment ``costs_against``. Builds with
+    equal ``library_sha256`` are identical. ``log_lines`` counts each line of the build's log.
     """
 
     name: str
@@ -79,6 +132,9 @@ class ExperimentResult:
     log: str | None = None
     library_sha256: str | None = None
     remarks: list[dict[str, Any]] | None = None
+    costs_against: str | None = None
+    log_lines: dict[str, int] | None = None
+    layer_times: LayerTimes | None = None
 
     @property
     def findings(self) -> dict[str, int] | None:

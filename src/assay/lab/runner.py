@@ -13,6 +13,7 @@ from assay.lab.codec import plain
 from assay.lab.earlier import fingerprint, still_valid, turns_before
 from assay.lab.folder import claim
 from assay.lab.inputs import Inputs, Lab, open_inputs, why_not
+from assay.lab.layers import priced
 from assay.lab.plan import Experiment
 from assay.lab.results import ExperimentResult, Results, Turns
 from assay.lab.store import save
@@ -74,7 +75,8 @@ def _carry_out(lab: Lab, inputs: Inputs, monitor: Monitor) -> Results:
         save(results, file)
         write_experiment(result, inputs.dataset.classes, lab.results_path)
         monitor.finished(result)
-    results = replace(results, experiments=_in_order(lab.experiments, found), turns=turns)
+    experiments = priced(_in_order(lab.experiments, found))
+    results = replace(results, experiments=experiments, turns=turns)
     if not cover(turns, lab, results.experiments):
         results = replace(results, turns=_take_turns(lab, results, monitor))
     save(results, file)

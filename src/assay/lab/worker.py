@@ -15,8 +15,9 @@ import os
 import signal
 import sys
 import traceback
+from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from assay.compiler.config import Config
 from assay.errors import AssayError, DatasetError
@@ -26,7 +27,10 @@ from assay.lab.results import ExperimentResult
 
 if TYPE_CHECKING:
     from assay.datasets.base import Dataset
+    from assay.lab.results import LayerTimes
     from assay.lab.testers import ModelTester
+    from assay.lab.tvm_model import TVMModel
+    from assay.runtimes.tvm import TVMRuntime
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,6 +93,8 @@ def carry_out(task: Task, send: Any) -> ExperimentResult:
     evaluation = evaluate_tester(
         tester, task.fraction, lambda done, total: send(done=done, total=total)
     )
+    if task.experiment.config:
+        send(stage="profiling")
     return ExperimentResult(
         name=task.experiment.name,
         title=task.experiment.title,
@@ -142,7 +148,21 @@ def _build_facts(tester: ModelTester) -> dict[str, Any]:
         "compile_cached": tester.cached,
         "library_sha256": manifest.library_sha256,
         "remarks": [remark.as_dict() for remark in manifest.remarks],
+        "log_lines": dict(Counter(tester.log)),
+        "layer_times": _layer_times(tester),
     }
+
+
+def _layer_times(tester: TVMModel) -> LayerTimes | None:
+    """Profile the build on the example that was run last; what it found stands without, too."""
+    from assay.lab.layers import layer_times
+    from assay.timing.profiler import profile_tvm
+
+    try:
+        return layer_times(profile_tvm(cast("TVMRuntime", tester.model)))
+    except AssayError:
+        traceback.print_exc()
+        return None
 
 
 def _model_facts(path: Path) -> dict[str, Any]:
