@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from assay.lab.results import ExperimentResult
-from assay.lab.sentences import accuracy_sentence, size_sentence, speed_sentence
+from assay.lab.sentences import accuracy_sentence, ratio_words, size_sentence, speed_sentence
 from assay.lab.versus import REFERENCE, Evidence, Pair
 
 _AVX2 = "-avx2"
+_ISAS = ("", _AVX2)
 _ENDED = {"failed": "failed", "skipped": "was skipped"}
 _NOT_RUN = "The experiments that this question is about were not run."
 
@@ -35,7 +37,7 @@ def fp32_against_nhwc(evidence: Evidence) -> Answer:
     """Compare the FP32 file in LiteRT with the builds in NHWC."""
     return _answer(
         "How does the TFLite FP32 model compare to the NHWC-compiled TVM model?",
-        _pairs(evidence, [(f"tvm-fp32-nhwc{isa}", REFERENCE) for isa in ("", _AVX2)]),
+        _pairs(evidence, [(f"tvm-fp32-nhwc{isa}", REFERENCE) for isa in _ISAS]),
     )
 
 
@@ -59,7 +61,7 @@ def fp32_against_fastest_nchw(evidence: Evidence) -> Answer:
 def nhwc_to_nchw(evidence: Evidence) -> Answer:
     """Compare builds in NCHW with those in NHWC, at opt level 3, in FP32 and in INT8."""
     layouts = (("tvm-fp32-opt3", "tvm-fp32-nhwc"), ("tvm-int8-fixed", "tvm-int8-nhwc"))
-    wanted = [(f"{new}{isa}", f"{old}{isa}") for isa in ("", _AVX2) for new, old in layouts]
+    wanted = [(f"{new}{isa}", f"{old}{isa}") for isa in _ISAS for new, old in layouts]
     return _answer(
         "How did switching from NHWC to NCHW, in FP32 and in INT8, change speed (opt level 3)?",
         _pairs(evidence, wanted),
@@ -70,7 +72,7 @@ def int8_before_and_after(evidence: Evidence) -> Answer:
     """Compare the INT8 file in LiteRT with builds of it, before and after the layout fix."""
     wanted = [
         pair
-        for isa in ("", _AVX2)
+        for isa in _ISAS
         for pair in (
             (f"tvm-int8{isa}", "tflite-int8"),
             (f"tvm-int8-fixed{isa}", "tflite-int8"),
@@ -88,11 +90,24 @@ def int8_before_and_after(evidence: Evidence) -> Answer:
 def opt_levels(evidence: Evidence) -> Answer:
     """Compare each opt level with the one below, and name levels that build the same library."""
     levels = [(f"tvm-fp32-opt{level}", f"tvm-fp32-opt{level - 1}") for level in (2, 3, 4)]
-    wanted = [(new + isa, old + isa) for isa in ("", _AVX2) for new, old in levels]
-    return _answer(
-        "How do opt levels 1, 2, 3 and 4 compare, in speed and in quality?",
-        _pairs(evidence, wanted),
-    )
+    wanted = [(new + isa, old + isa) for isa in _ISAS for new, old in levels]
+    question = "How do opt levels 1, 2, 3 and 4 compare, in speed and in quality?"
+    pairs = _pairs(evidence, wanted)
+    found = _answer(question, pairs)
+    ranks = [_ranked(evidence, [f"tvm-fp32-opt{n}{isa}" for n in (1, 2, 3, 4)]) for isa in _ISAS]
+    alike = [pair for pair in pairs if pair.identical]
+    apart = () if alike or not pairs else ("No two of these libraries are identical.",)
+    return Answer(question, (*filter(None, ranks), *found.sentences, *apart), pairs)
+
+
+def _ranked(evidence: Evidence, names: Iterable[str]) -> str:
+    """Return the experiments from fastest to slowest with their latencies; '' for fewer than 2."""
+    timed = [name for name in names if name in evidence.latencies]
+    timed.sort(key=lambda name: evidence.latencies[name].ms)
+    if len(timed) < 2:
+        return ""
+    listed = ", ".join(f"{name} ({evidence.latencies[name].ms:.3f} ms)" for name in timed)
+    return f"Fastest first: {listed}."
 
 
 def avx2(evidence: Evidence) -> Answer:
@@ -136,9 +151,10 @@ def _answer(question: str, pairs: tuple[Pair, ...]) -> Answer:
 
 def _compared(pair: Pair) -> str:
     if pair.identical:
+        ratio = f" {ratio_words(pair.speed)}" if pair.speed else ""
         return (
             f"{pair.subject.name} and {pair.reference.name} are the same library, byte by byte: "
-            "identical code, so any difference in time is noise."
+            f"identical IR and code, so any difference in time is noise{ratio}."
         )
     sentences = speed_sentence(pair.speed), accuracy_sentence(pair), size_sentence(pair)
     return " ".join(sentences)
@@ -150,11 +166,23 @@ def _why_no_gain(pair: Pair) -> str:
         return "both libraries are the same"
     if pair.subject.resolved_target == pair.reference.resolved_target:
         return "both are built for the same target"
-    slow = _slow_operators(pair.subject)
-    if slow:
-        return f"{slow} operators of {pair.subject.name} have no register-tiled kernel (build log)"
-    return "its build log names nothing that would hold it back"
+    slow = [r for r in pair.subject.remarks or [] if r["id"] in _NO_KERNEL]
+    if not slow:
+        return "its build log names nothing that would hold it back"
+    return (
+        f"{len(slow)} operators of {pair.subject.name} have no register-tiled kernel (build log)"
+        f"{_share(pair.subject, slow)}"
+    )
 
 
-def _slow_operators(experiment: ExperimentResult) -> int:
-    return sum(remark["id"] in _NO_KERNEL for remark in experiment.remarks or [])
+def _share(experiment: ExperimentResult, remarks: Iterable[dict[str, Any]]) -> str:
+    """Say how much of a profiled inference remarks are about; '' if it was not profiled."""
+    times = experiment.layer_times
+    if times is None:
+        return ""
+    calls = {call for remark in remarks for call in remark["calls"]}
+    spent = sum(times.kernels[call].median_ms for call in calls)
+    return (
+        f", and their loops, which gain little from wider vectors, take {spent:.1f} of "
+        f"{times.total_ms:.1f} ms"
+    )

@@ -12,12 +12,17 @@ def speed_sentence(speed: Comparison | None) -> str:
     if speed is None:
         return "There are no times to compare."
     subject, reference = speed.subject, speed.reference
-    ratio = f"time ratio {speed.ratio:.3f}, 95 % interval {speed.low:.3f} to {speed.high:.3f}"
+    ratio = ratio_words(speed)
     if speed.verdict == "faster":
-        return f"{subject} is {1 / speed.ratio:.2f} times as fast as {reference} ({ratio})."
+        return f"{subject} is {1 / speed.ratio:.2f} times as fast as {reference} {ratio}."
     if speed.verdict == "slower":
-        return f"{subject} takes {speed.ratio:.2f} times as long as {reference} ({ratio})."
-    return f"No measurable difference in speed between {subject} and {reference} ({ratio})."
+        return f"{subject} takes {speed.ratio:.2f} times as long as {reference} {ratio}."
+    return f"No measurable difference in speed between {subject} and {reference} {ratio}."
+
+
+def ratio_words(speed: Comparison) -> str:
+    """Return ratio and interval in brackets."""
+    return f"(time ratio {speed.ratio:.3f}, 95 % interval {speed.low:.3f} to {speed.high:.3f})"
 
 
 def accuracy_sentence(pair: Pair) -> str:
