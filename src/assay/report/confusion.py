@@ -38,8 +38,41 @@ def confusion_matrix_png(
     with figure(path, inches + 2.6, inches + 1.8) as drawing:
         axes = drawing.subplots()
         _colour_cells(drawing, axes, counts)
-        _write_counts(axes, counts, inches / len(counts) * _POINTS_PER_INCH)
-        _name_axes(axes, counts, classes)
+        dark = _shares(counts) > 0.35
+        _write_numbers(axes, counts, inches / len(counts) * _POINTS_PER_INCH, dark)
+        empty = "; grey: no samples" if (counts.sum(axis=1) == 0).any() else ""
+        _name_axes(axes, counts, classes, empty)
+        if title:
+            axes.set_title(shorten(title, 80))
+
+
+def difference_matrix_png(
+    difference: Sequence[Sequence[int]],
+    classes: Sequence[str],
+    path: str | os.PathLike[str],
+    title: str = "",
+) -> None:
+    """Draw by how many samples each cell of a confusion matrix differs from the reference's.
+
+    Blue cells have more samples than the reference, orange ones fewer; both hold their number as
+    long as they are large enough. ResultsError if the file cannot be written.
+    """
+    import numpy as np
+    from matplotlib.colors import LinearSegmentedColormap
+
+    counts = np.asarray(difference, dtype=np.int64)
+    inches = float(np.clip(len(counts) * (0.5 if len(counts) <= 12 else 0.25), 2.5, 11))
+    most = max(int(np.abs(counts).max(initial=0)), 1)
+    colours = LinearSegmentedColormap.from_list("difference", ["#D55E00", "white", "#0072B2"])
+    with figure(path, inches + 2.6, inches + 1.8) as drawing:
+        axes = drawing.subplots()
+        cells = axes.imshow(counts, cmap=colours, vmin=-most, vmax=most, interpolation="nearest")
+        bar = drawing.colorbar(cells, ax=axes, shrink=0.6, aspect=25)
+        bar.set_label("samples more than the reference")
+        bar.outline.set_visible(False)
+        dark = np.abs(counts) > 0.6 * most
+        _write_numbers(axes, counts, inches / len(counts) * _POINTS_PER_INCH, dark, "+d")
+        _name_axes(axes, counts, classes, "")
         if title:
             axes.set_title(shorten(title, 80))
 
@@ -67,19 +100,23 @@ def _colour_cells(drawing: Any, axes: Any, counts: npt.NDArray[np.int64]) -> Non
     bar.outline.set_visible(False)
 
 
-def _write_counts(axes: Any, counts: npt.NDArray[np.int64], cell_points: float) -> None:
+def _write_numbers(
+    axes: Any, counts: npt.NDArray[np.int64], cell_points: float, dark: Any, form: str = "d"
+) -> None:
+    """Write each number that is not zero into its cell, in white where the cell is ``dark``."""
     import numpy as np
 
-    digits = len(str(counts.max(initial=0)))
+    digits = max(
+        len(format(count, form)) for count in (counts.min(initial=0), counts.max(initial=0))
+    )
     size = min(9.0, 0.85 * cell_points / (0.65 * digits))
     if size < 4 or len(counts) > _MAX_NAMED:
         return
-    dark = _shares(counts) > 0.35
     for row, column in np.argwhere(counts):
         axes.text(
             column,
             row,
-            str(counts[row, column]),
+            format(counts[row, column], form),
             ha="center",
             va="center",
             size=size,
@@ -87,12 +124,11 @@ def _write_counts(axes: Any, counts: npt.NDArray[np.int64], cell_points: float) 
         )
 
 
-def _name_axes(axes: Any, counts: npt.NDArray[np.int64], classes: Sequence[str]) -> None:
+def _name_axes(axes: Any, counts: npt.NDArray[np.int64], classes: Sequence[str], note: str) -> None:
     axes.spines[:].set_visible(False)
-    empty = "; grey: no samples" if (counts.sum(axis=1) == 0).any() else ""
     if len(counts) > _MAX_NAMED:
         axes.set_xlabel("predicted class (index)")
-        axes.set_ylabel(f"true class (index{empty})")
+        axes.set_ylabel(f"true class (index{note})")
         return
     names = [shorten(classes[i], 28) if i < len(classes) else str(i) for i in range(len(counts))]
     size = 9 if len(names) <= 12 else 7.5
@@ -102,7 +138,7 @@ def _name_axes(axes: Any, counts: npt.NDArray[np.int64], classes: Sequence[str])
     axes.set_yticks(range(len(names)), names, size=size)
     axes.tick_params(length=0)
     axes.set_xlabel("predicted class")
-    axes.set_ylabel(f"true class{empty}")
+    axes.set_ylabel(f"true class{note}")
 
 
 def _shares(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:

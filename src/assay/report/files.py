@@ -23,3 +23,13 @@ def metrics_name(experiment: str) -> str:
 def confusion_matrix_name(experiment: str) -> str:
     """Return the name of an experiment's confusion matrix."""
     return f"{experiment}-confusion-matrix.png"
+
+
+def difference_matrix_name(experiment: str) -> str:
+    """Return the name of how an experiment's confusion matrix differs from the reference's."""
+    return f"{experiment}-difference-matrix.png"
+
+
+def summary_difference_name(experiment: str) -> str:
+    """Return the name of such a difference in a summary."""
+    return f"img/difference-{experiment}.png"

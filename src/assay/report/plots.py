@@ -13,12 +13,18 @@ from typing import Any
 
 from assay.lab.results import ExperimentResult, Quality, Results, Timing
 from assay.lab.versus import Evidence
-from assay.report.confusion import confusion_matrix_png
+from assay.report.confusion import confusion_matrix_png, difference_matrix_png
 from assay.report.figure import GREY, Look, figure, looks, shorten
 from assay.report.labels import place
 from assay.report.text import mebibytes, milliseconds
 
-__all__ = ["accuracy_vs_latency_png", "confusion_matrix_png", "latency_png", "sizes_png"]
+__all__ = [
+    "accuracy_vs_latency_png",
+    "confusion_matrix_png",
+    "difference_matrix_png",
+    "latency_png",
+    "sizes_png",
+]
 
 _NAME_LIMIT = 40
 _LOG_FROM = 8

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from html import escape
 from itertools import pairwise
 
+from assay.report.figure import shorten
 from assay.report.labels import place
 from assay.report.text import mebibytes, milliseconds, one_line, percent
 
@@ -124,6 +125,12 @@ def _marker(point: Point, x: float, y: float, radius: float) -> str:
     return f"{shape}<title>{escape(one_line(title))}</title></{tag}>"
 
 
+_CELL = 12
+_NAMED = 60
+"""Up to this many classes the axes carry their names; more would be too small to read."""
+_NAME_LIMIT = 22
+
+
 def matrix_svg(
     counts: list[list[int]], classes: Sequence[str], label: str, difference: bool = False
 ) -> str:
@@ -131,37 +138,58 @@ def matrix_svg(
 
     Only cells that are not zero are drawn, the 4,000 largest if there are more. Differences are
     blue where there are more samples than in the reference and orange where there are fewer, with a
-    sign in each cell's text.
+    sign in each cell's text. Up to 60 classes are named along both axes.
     """
     n = len(counts)
+    names = [classes[i] if i < len(classes) else str(i) for i in range(n)]
     cells = [(r, c, v) for r, row in enumerate(counts) for c, v in enumerate(row) if v]
     cells = sorted(sorted(cells, key=lambda cell: -abs(cell[2]))[:_MOST_CELLS])
     most = max((abs(v) for _, _, v in cells), default=1)
     totals = [sum(row) or 1 for row in counts]
+    margin = _name_margin(names)
+    side = n * _CELL + margin + 6
+    scale = 2.2 if n <= 12 else 1.6 if n <= 20 else 1.3
     parts = [
-        f'<svg viewBox="-0.5 -0.5 {n + 1} {n + 1}" role="img" aria-label="{escape(label)}" '
-        f'class="matrix"><rect width="{n}" height="{n}" class="field"/>'
+        f'<svg viewBox="{-margin} {-margin} {side} {side}" width="{side * scale:.0f}" role="img" '
+        f'aria-label="{escape(label)}" class="matrix">'
+        f'<rect width="{n * _CELL}" height="{n * _CELL}" class="field"/>'
     ]
     for r, c, v in cells:
         part = abs(v) / most if difference else v / totals[r]
         kind = ("more" if v > 0 else "less") if difference else "share"
-        true, predicted = (classes[i] if i < len(classes) else str(i) for i in (r, c))
-        title = escape(
-            one_line(
-                f"{true} taken for {predicted}: {v:+d}"
-                if difference
-                else f"{true} taken for {predicted}: {v}"
-            )
-        )
+        shown = f"{v:+d}" if difference else str(v)
+        title = escape(one_line(f"{names[r]} taken for {names[c]}: {shown}"))
         parts.append(
-            f'<rect x="{c}" y="{r}" width="1" height="1" class="{kind}" '
-            f'fill-opacity="{max(0.12, math.sqrt(part)):.2f}"><title>{title}</title></rect>'
+            f'<rect x="{c * _CELL}" y="{r * _CELL}" width="{_CELL}" height="{_CELL}" '
+            f'class="{kind}" fill-opacity="{max(0.12, math.sqrt(part)):.2f}">'
+            f"<title>{title}</title></rect>"
         )
-        if n <= 20:
-            shown = f"{v:+d}" if difference else str(v)
-            light = " on" if part > 0.35 else ""
-            parts.append(f'<text x="{c + 0.5}" y="{r + 0.64}" class="cell{light}">{shown}</text>')
+        if len(shown) * 5.5 < _CELL + 2 and n <= _NAMED:
+            light = " on" if math.sqrt(part) > 0.6 else ""
+            x, y = c * _CELL + _CELL / 2, r * _CELL + 9
+            parts.append(f'<text x="{x:g}" y="{y:g}" class="cell{light}">{shown}</text>')
+    parts += _axes(names) if n <= _NAMED else []
     return "".join(parts) + "</svg>"
+
+
+def _name_margin(names: Sequence[str]) -> int:
+    """Return the room beside the matrix that its longest name takes."""
+    if len(names) > _NAMED:
+        return 6
+    return 8 + 5 * max((min(len(one_line(name)), _NAME_LIMIT) for name in names), default=0)
+
+
+def _axes(names: Sequence[str]) -> list[str]:
+    """Return the names of classes, true ones to the left, predicted ones above."""
+    parts = []
+    for i, name in enumerate(names):
+        text = escape(shorten(name, _NAME_LIMIT))
+        at = i * _CELL + 9
+        parts.append(f'<text x="-4" y="{at}" text-anchor="end" class="name">{text}</text>')
+        parts.append(
+            f'<text x="4" transform="translate({at} 0) rotate(-90)" class="name">{text}</text>'
+        )
+    return parts
 
 
 def _line(x1: float, y1: float, x2: float, y2: float, kind: str) -> str:
