@@ -114,7 +114,7 @@ def test_two_experiments_can_be_chosen(browser, address):
 
     show(browser, address)
     said = browser.find_element(By.ID, "said")
-    assert "tvm-int8-nhwc is 2.50 times as fast as tflite-fp32" in said.text
+    assert "tvm-int8-nhwc is 2.00 times as fast as tvm-fp32-nhwc" in said.text
     Select(browser.find_element(By.ID, "first")).select_by_visible_text("tvm-fp32-nhwc")
     Select(browser.find_element(By.ID, "second")).select_by_visible_text("tflite-int8")
     assert "tvm-fp32-nhwc takes 1.60 times as long as tflite-int8" in said.text
@@ -122,6 +122,64 @@ def test_two_experiments_can_be_chosen(browser, address):
     assert "tflite-int8 is 1.60 times as fast as tvm-fp32-nhwc" in said.text
     Select(browser.find_element(By.ID, "second")).select_by_visible_text("tflite-int8")
     assert said.text == "Choose two different experiments."
+
+
+def layer_rows(browser):
+    """Title, both times and difference of each row of the table of layers."""
+    return browser.execute_script(
+        """return [...document.querySelectorAll("#layers tbody tr")].map(row =>
+             [row.cells[1].firstChild.textContent, ...[2, 3, 4].map(i => row.cells[i].textContent)])
+        """
+    )
+
+
+def choose(browser, first, second):
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.support.ui import Select
+
+    Select(browser.find_element(By.ID, "first")).select_by_visible_text(first)
+    Select(browser.find_element(By.ID, "second")).select_by_visible_text(second)
+
+
+def test_layers_of_any_two_can_be_compared(browser, address):
+    from selenium.webdriver.common.by import By
+
+    show(browser, address)
+    static = layer_rows(browser)
+    choose(browser, "tvm-fp32-opt3", "tvm-fp32-nhwc")
+    assert layer_rows(browser) == [
+        ["CONV_2D + ADD 1x1", "5.500", "5.000", "+0.500"],
+        ["FULLY_CONNECTED 1x2", "6.500", "2.000", "+4.500"],
+    ]
+    browser.find_element(By.CSS_SELECTOR, ".choose button").click()
+    assert layer_rows(browser)[1] == ["FULLY_CONNECTED 1x2", "2.000", "6.500", "-4.500"]
+    foot = browser.find_element(By.CSS_SELECTOR, "#layers tfoot").text
+    assert "7.000 12.000 -5.000" in foot
+    choose(browser, "tvm-int8-nhwc", "tvm-fp32-nhwc")
+    assert layer_rows(browser) == static  # the script says what the page said without it
+    choose(browser, "tvm-int8-nhwc", "tflite-fp32")
+    said = browser.find_element(By.ID, "layers").text
+    assert said.startswith("tflite-fp32 has no times of layers")
+    assert browser.get_log("browser") == []
+
+
+def test_a_layer_tells_its_kernels_by_pointer_and_by_keyboard(browser, address):
+    from selenium.webdriver import ActionChains
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.common.keys import Keys
+
+    show(browser, address)
+    choose(browser, "tvm-fp32-opt3", "tvm-fp32-nhwc")
+    told = browser.find_element(By.ID, "layer-said")
+    assert not told.is_displayed()
+    rows = browser.find_elements(By.CSS_SELECTOR, "#layers tbody tr")
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", rows[1])
+    ActionChains(browser).move_to_element(rows[1]).perform()
+    assert "tvm-fp32-opt3: k 6.500 ms (5.850 to 7.150), 0.0 Gop/s" in told.text
+    browser.execute_script("arguments[0].focus()", rows[0])
+    assert "k 1.000 ms" in told.text
+    ActionChains(browser).send_keys(Keys.TAB).perform()
+    assert "k 6.500 ms" in told.text
 
 
 def test_tables_sort_by_keyboard(browser, address):
@@ -146,7 +204,11 @@ def test_it_is_complete_without_scripts_and_in_print(browser, address):
 
     show(browser, address, scripts=False)
     assert not browser.find_element(By.CSS_SELECTOR, ".choose").is_displayed()
-    assert "2.50 times as fast" in browser.find_element(By.ID, "said").text
+    assert "2.00 times as fast" in browser.find_element(By.ID, "said").text
+    assert layer_rows(browser) == [
+        ["CONV_2D + ADD 1x1", "2.250", "5.000", "-2.750"],
+        ["FULLY_CONNECTED 1x2", "0.750", "2.000", "-1.250"],
+    ]
     show(browser, address, media="print", theme="dark")
     assert not browser.find_element(By.TAG_NAME, "nav").is_displayed()
     ground = browser.find_element(By.TAG_NAME, "body").value_of_css_property("background-color")

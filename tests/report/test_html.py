@@ -11,12 +11,13 @@ import pytest
 
 from assay.report.content import content, most_confused
 from assay.report.html import report_html
+from assay.report.svg import matrix_svg
 from tests.lab.measured import CPU, SAMPLES, measured, measured_results
 from tests.report.pages import RUN
 
 SECTIONS = [
-    *("verdict", "pareto", "latency", "accuracy", "answers", "compare", "confusion", "sizes"),
-    *("log", "machine", "reproduce"),
+    *("verdict", "pareto", "latency", "accuracy", "answers", "compare", "remarks", "confusion"),
+    *("sizes", "log", "machine", "reproduce"),
 ]
 VOID = {"meta", "link", "br", "hr", "img", "input"}
 
@@ -97,6 +98,11 @@ def test_it_is_complete_without_a_script(page):
         "cd" * 32,
         "[schedule] dense runs as plain loops",
         "LLVM gave up",
+        "CONV_2D + ADD 1x1",
+        "k 5.000 ms (4.500 to 5.500)",
+        "it takes 5.000 ms more than tvm-fp32-nhwc, remarks explain 4.500 ms",
+        "Plain loops use a &lt;fraction&gt; of the CPU. Build at opt level 3.",
+        "[target] llvm",
     ):
         assert text in static
 
@@ -118,9 +124,18 @@ def test_old_results_say_that_nothing_took_turns(page):
     note = "The experiments were timed one after another."
     assert note in old
     assert note not in page
-    assert "These results hold no build logs." in report_html(
-        content(measured_results(RUN[0], in_turns=False))
-    )
+    bare = report_html(content(measured_results(*RUN[:2], in_turns=False)))
+    assert "These results hold no build logs." in bare
+    assert "These results hold no remarks." in bare
+    assert "These results hold no times of layers" in bare
+
+
+def test_classes_are_named_along_the_axes_unless_there_are_too_many():
+    few = matrix_svg([[1, 0], [2, 3]], ["cat", "<dog>"], "few")
+    assert few.count(">cat</text>") == few.count(">&lt;dog&gt;</text>") == 2
+    assert "<title>&lt;dog&gt; taken for cat: 2</title>" in few
+    many = matrix_svg([[int(r == c) for c in range(61)] for r in range(61)], [], "many")
+    assert "<text" not in many
 
 
 @pytest.mark.parametrize("run", [(), RUN[-1:], RUN[:1]], ids=["none", "failed", "one"])

@@ -1,5 +1,7 @@
 # ruff: noqa: RUF001 - an en dash stands for what is absent
 import re
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -51,7 +53,7 @@ def test_each_link_leads_to_a_file(results, tmp_path):
         links = re.findall(r"!\[[^]]*\]\(([^)]*)\)", page.read_text("utf-8"))
         assert all((tmp_path / link).is_file() for link in links)
     links = re.findall(r"!\[[^]]*\]\(([^)]*)\)", (tmp_path / "report.md").read_text("utf-8"))
-    assert len(links) == 3 + 2
+    assert len(links) == 3 + 1 + 2  # plots, the shared matrix, each experiment
 
 
 def test_the_page_says_what_a_reader_asks_for(results, tmp_path):
@@ -161,7 +163,7 @@ def test_the_summary_has_all_its_images_in_one_folder(results, tmp_path):
     }
     page = (tmp_path / "README.md").read_text("utf-8")
     links = re.findall(r"!\[[^]]*\]\(([^)]*)\)", page)
-    assert len(links) == 3 + 2
+    assert len(links) == 3 + 1 + 2  # plots, the shared matrix, each experiment
     assert all((tmp_path / link).is_file() for link in links)
 
 
@@ -179,3 +181,23 @@ def test_a_directory_that_cannot_be_written_is_said(results, tmp_path):
         with pytest.raises(ResultsError, match="cannot be") as caught:
             write_report(replace(results, experiments=experiments), tmp_path / "file")
         assert "\n" not in str(caught.value)
+
+
+BLIND = """
+import sys
+sys.modules["tvm"] = sys.modules["ai_edge_litert"] = None
+from assay.cli.main import main
+try:
+    main(["report", sys.argv[1], "-o", sys.argv[2]])
+finally:
+    rooms = ("assay.compiler.", "assay.runtimes.", "assay.model.reader", "assay.datasets.")
+    print([m for m in sys.modules if m.startswith(rooms) and m != "assay.compiler.config"])
+"""
+
+
+def test_rendering_needs_neither_compiler_nor_runtime(results, tmp_path):
+    save(results, tmp_path / "results.json")
+    command = [sys.executable, "-c", BLIND, tmp_path / "results.json", tmp_path / "out"]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert found.stdout.splitlines()[-1] == "[]", found.stderr
+    assert files(tmp_path / "out") == EXPECTED

@@ -11,6 +11,8 @@ from assay.lab.sentences import accuracy_sentence, size_sentence, speed_sentence
 from assay.lab.verdict import Verdict, verdict
 from assay.lab.versus import Evidence, Latency, Pair
 from assay.quality.intervals import Share
+from assay.report.findings import BuildLog, Remarks, build_logs, remarks
+from assay.report.layers import LayerTable, layer_table, telling_pair
 
 _MOST_CONFUSED = 10
 
@@ -50,7 +52,10 @@ class Matrix:
 
 @dataclass(frozen=True)
 class Content:
-    """A whole report. ``matrices`` has one entry for experiments with equal predictions each."""
+    """A whole report. ``matrices`` has one entry for experiments with equal predictions each.
+
+    ``shown`` are the two experiments that stand for any two, ``layers`` their layers.
+    """
 
     results: Results
     in_turns: bool
@@ -60,9 +65,12 @@ class Content:
     unmeasured: tuple[ExperimentResult, ...]
     answers: tuple[Answer, ...]
     pairs: tuple[Pair, ...]
+    shown: Pair | None
+    layers: LayerTable | None
+    remarks: tuple[Remarks, ...]
     matrices: tuple[Matrix, ...]
     alike: dict[str, tuple[str, ...]]
-    findings: tuple[ExperimentResult, ...]
+    logs: tuple[BuildLog, ...]
 
 
 def content(results: Results) -> Content:
@@ -72,19 +80,25 @@ def content(results: Results) -> Content:
     name = reference.name if reference else None
     names = [experiment.name for experiment in evidence.finished]
     found = (evidence.pair(a, b) for a in names for b in names if a != b)
+    pairs = tuple(filter(None, found))
+    judged = verdict(evidence)
+    shown = telling_pair(pairs, judged.choice.name if judged.choice else None, name)
     matrices, alike = _matrices(evidence)
     return Content(
         results=results,
         in_turns=evidence.in_turns,
         reference=name,
-        verdict=verdict(evidence),
+        verdict=judged,
         rows=tuple(_row(evidence, e, name) for e in evidence.finished),
         unmeasured=tuple(e for e in results.experiments if e.status != "done"),
         answers=answers(evidence),
-        pairs=tuple(filter(None, found)),
+        pairs=pairs,
+        shown=shown,
+        layers=layer_table(shown.subject, shown.reference) if shown else None,
+        remarks=remarks(results.experiments),
         matrices=matrices,
         alike=alike,
-        findings=tuple(e for e in evidence.finished if e.findings is not None),
+        logs=build_logs(results.experiments),
     )
 
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from assay.report import text
 from assay.report.content import Content, Row, model_hashes, pair_sentences
-from assay.report.figure import KINDS
+from assay.report.figure import KINDS, shorten
+from assay.report.layers import all_layers, details
 from assay.report.plots import pareto
 from assay.report.svg import Point, matrix_svg, pareto_svg
 from assay.report.table import outcome
@@ -28,6 +29,7 @@ _FILTERS = (
     text.one_line,
     outcome,
     pair_sentences,
+    shorten,
 )
 
 
@@ -49,7 +51,8 @@ def report_html(found: Content) -> str:
             pairs=_pair_data(found),
             speeds={(p.subject.name, p.reference.name): p.speed for p in found.pairs},
             models=model_hashes(results),
-            default=_default_pair(found),
+            layer_data=all_layers([row.experiment for row in found.rows]),
+            details=details,
             latency_bar=_Bars(
                 [r.latency.high_ms for r in found.rows if r.latency]
                 + [r.latency.low_ms for r in found.rows if r.latency],
@@ -128,14 +131,6 @@ def _sizes(row: Row) -> list[int]:
 
 def _pair_data(found: Content) -> dict[str, tuple[str, ...]]:
     return {f"{p.subject.name} {p.reference.name}": pair_sentences(p) for p in found.pairs}
-
-
-def _default_pair(found: Content) -> Any:
-    choice = found.verdict.choice.name if found.verdict.choice else None
-    wanted = [p for p in found.pairs if p.subject.name == choice]
-    return next((p for p in wanted if p.reference.name == found.reference), None) or next(
-        iter(wanted or found.pairs), None
-    )
 
 
 def _resource(name: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from assay.errors import ResultsError
@@ -17,14 +17,17 @@ from assay.report.files import (
     PAGE,
     SIZES,
     confusion_matrix_name,
+    difference_matrix_name,
     metrics_name,
+    summary_difference_name,
     summary_matrix_name,
 )
 from assay.report.html import report_html
-from assay.report.markdown import experiment_markdown, report_markdown
+from assay.report.markdown import experiment_markdown, report_markdown, summary_markdown
 from assay.report.plots import (
     accuracy_vs_latency_png,
     confusion_matrix_png,
+    difference_matrix_png,
     latency_png,
     sizes_png,
 )
@@ -64,21 +67,23 @@ def write_markdown(found: Content, directory: str | os.PathLike[str]) -> Path:
     for experiment in results.experiments:
         write_experiment(experiment, results.dataset["classes"], root)
     images = {e.name: confusion_matrix_name(e.name) for e in results.experiments}
+    differences = _draw_differences(found, root, difference_matrix_name)
     page = root / PAGE
-    write_text(page, report_markdown(found, plots, images))
+    write_text(page, report_markdown(found, plots, images, differences))
     return page
 
 
 def write_summary(found: Content, directory: str | os.PathLike[str]) -> Path:
-    """Write the report as ``README.md`` with all images in ``img/``: what a repository keeps."""
+    """Write a summary as ``README.md`` with all images in ``img/``: what a repository keeps."""
     root = Path(directory)
     results = found.results
     plots = _draw_plots(results, root)
     images = {e.name: summary_matrix_name(e.name) for e in results.experiments}
     for experiment in results.experiments:
         _draw_matrix(experiment, results.dataset["classes"], root / images[experiment.name])
+    differences = _draw_differences(found, root, summary_difference_name)
     page = root / "README.md"
-    write_text(page, report_markdown(found, plots, images))
+    write_text(page, summary_markdown(found, plots, images, differences))
     return page
 
 
@@ -104,6 +109,20 @@ def _draw_plots(results: Results, root: Path) -> dict[str, str]:
         else:
             _remove(root / image)
     return plots
+
+
+def _draw_differences(found: Content, root: Path, name: Callable[[str], str]) -> dict[str, str]:
+    """Draw how confusion matrices differ from the reference's; return the paths by experiment."""
+    different = {m.experiment.name: m.difference for m in found.matrices if m.difference}
+    for experiment in found.results.experiments:
+        image = root / name(experiment.name)
+        difference = different.get(experiment.name)
+        if difference is None:
+            _remove(image)
+        else:
+            title = f"{experiment.name} minus {found.reference}"
+            difference_matrix_png(difference, found.results.dataset["classes"], image, title)
+    return {each: name(each) for each in different}
 
 
 def _draw_matrix(experiment: ExperimentResult, classes: Sequence[str], image: Path) -> None:
