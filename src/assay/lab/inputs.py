@@ -26,7 +26,8 @@ class Lab:
 
     ``download`` fetches the data set first, which has to be ``oxford-pet:DIR`` then. In the end all
     experiments are timed in turns, in ``rounds`` rounds spread over ``launches`` of their
-    processes; not at all if ``launches`` is 0.
+    processes; not at all if ``launches`` is 0, and less often if that would take much longer than
+    ``turns_s`` seconds.
     """
 
     models: dict[ModelKind, Path]
@@ -40,6 +41,7 @@ class Lab:
     launches: int = 10
     rounds: int = 60
     min_time_s: float = 0.03
+    turns_s: float = 300.0
 
 
 @dataclass(frozen=True)

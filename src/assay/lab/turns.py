@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,13 @@ from assay.lab.results import ExperimentResult, Turns
 if TYPE_CHECKING:
     from assay.timing.record import Settings
     from assay.timing.session import Watch
+
+# What a launch takes beside inferences, about: a process, TVM's import, a model's load.
+_START_S = 2.0
+_WARM_UP_RUNS = 5
+# Below these ``assay.timing.checks`` raises doubt.
+_FEWEST_LAUNCHES = 5
+_FEWEST_ROUNDS = 20
 
 
 def timing_settings(lab: Lab) -> Settings | None:
@@ -31,6 +38,20 @@ def timing_settings(lab: Lab) -> Settings | None:
         min_time_s=lab.min_time_s,
         cores=choose_cores(lab.threads),
     )
+
+
+def bounded(lab: Lab, done: Sequence[ExperimentResult]) -> tuple[int, int]:
+    """Return how many launches and rounds fit into ``lab.turns_s``, as judged by the evaluation.
+
+    At most those asked for; at least 5 launches and 20 rounds of these, below which the times could
+    not be relied on, whatever that takes.
+    """
+    times_s = [each.timing.median_ms / 1e3 for each in done if each.timing]
+    launch_s = sum(_START_S + _WARM_UP_RUNS * each for each in times_s)
+    round_s = sum(each + max(each, lab.min_time_s) for each in times_s)
+    part = min(1.0, lab.turns_s / max(lab.launches * launch_s + lab.rounds * round_s, 1e-9))
+    launches = max(int(part * lab.launches), min(_FEWEST_LAUNCHES, lab.launches))
+    return launches, max(int(part * lab.rounds), min(_FEWEST_ROUNDS, lab.rounds), launches)
 
 
 def library_path(lab: Lab, model: Path, experiment: str) -> Path:
@@ -51,6 +72,8 @@ def take_turns(lab: Lab, experiments: Sequence[ExperimentResult], watch: Watch) 
     done = [experiment for experiment in experiments if experiment.status == "done"]
     if settings is None or not done:
         return None
+    launches, rounds = bounded(lab, done)
+    settings = replace(settings, launches=launches, rounds=rounds)
     models = {str(kind): path for kind, path in lab.models.items()}
     contenders = [
         Contender(each.name, each.precision, each.runtime, models[each.precision])
@@ -78,9 +101,10 @@ def take_turns(lab: Lab, experiments: Sequence[ExperimentResult], watch: Watch) 
 
 def cover(turns: Turns | None, lab: Lab, experiments: Sequence[ExperimentResult]) -> bool:
     """Tell whether earlier turns were taken by all these experiments, in the way asked for now."""
-    done = {experiment.name for experiment in experiments if experiment.status == "done"}
+    finished = [experiment for experiment in experiments if experiment.status == "done"]
+    done = {experiment.name for experiment in finished}
     if turns is None:
         return lab.launches == 0 or not done
-    asked = (lab.launches, lab.rounds, lab.min_time_s)
+    asked = (*bounded(lab, finished), lab.min_time_s)
     alike = lab.launches == 0 or (turns.launches, turns.rounds, turns.min_time_s) == asked
     return alike and done == turns.rounds_ms.keys() | turns.failures.keys()
