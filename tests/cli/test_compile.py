@@ -15,7 +15,7 @@ from assay.api import load
 from assay.data import DIGITS_FP32
 from tests.builder import GraphBuilder
 from tests.lab import toy
-from tests.lab.runs import assay_command, wait_until
+from tests.lab.runs import assay_command, guarded, wait_until
 
 
 def test_library_manifest_log_and_json(assay, files):
@@ -63,7 +63,8 @@ def test_ctrl_c_is_no_error_of_the_model(files):
     """TVM makes an error of its own of an interruption."""
     command = assay_command("compile", DIGITS_FP32, "-o", files / "digits.so")
     process = subprocess.Popen(command, stdout=PIPE, stderr=PIPE, text=True)
-    wait_until(lambda: "libtvm" in Path(f"/proc/{process.pid}/maps").read_text())
+    child = guarded(process.pid)
+    wait_until(lambda: "libtvm" in Path(f"/proc/{child}/maps").read_text())
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (-signal.SIGINT, "")

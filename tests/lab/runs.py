@@ -79,6 +79,12 @@ def children(parent: int | None = None) -> list[int]:
     return found
 
 
+def guarded(parent: int) -> int:
+    """Wait until a command has started the process that does its work, and return that."""
+    wait_until(lambda: children(parent))
+    return children(parent)[0]
+
+
 def workers() -> list[int]:
     """Return the lab's workers among the children of this process."""
     return [pid for pid in children() if b"assay.lab.worker" in _command_line(pid)]

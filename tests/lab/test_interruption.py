@@ -17,6 +17,7 @@ from tests.lab.runs import (
     alive,
     assay_command,
     children,
+    guarded,
     toy_lab,
     wait_until,
 )
@@ -37,8 +38,9 @@ def start(lab: Lab) -> subprocess.Popen[str]:
 def second_worker(process: subprocess.Popen[str], lab: Lab) -> int:
     """Wait until the first experiment is saved and the second one runs; return its process."""
     log = lab.results_path / "tflite-int8.log"
-    wait_until(lambda: log.exists() and children(process.pid))
-    (pid,) = children(process.pid)
+    command = guarded(process.pid)
+    wait_until(lambda: log.exists() and children(command))
+    (pid,) = children(command)
     return pid
 
 

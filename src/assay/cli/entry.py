@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
@@ -13,11 +14,14 @@ from typing import Any, NoReturn
 import typer
 
 from assay.errors import AssayError
+from assay.processes import OUT_OF_MEMORY, out_of_memory
 
 DEBUG = "ASSAY_DEBUG"
 
 # Plain help and usage errors, and tracebacks of bugs as Python writes them.
 SETTINGS: dict[str, Any] = {"rich_markup_mode": None, "pretty_exceptions_enable": False}
+# A terminal sends the signal to all processes, and the guard passes it on.
+_ONE_PRESS_S = 1.0
 HELP_OPTIONS = {"help_option_names": ["-h", "--help"]}
 
 
@@ -32,8 +36,11 @@ def run_app(app: typer.Typer, arguments: Sequence[str]) -> None:
             if interrupts:
                 print("assay: interrupted; what was finished is kept", file=sys.stderr)
                 _end_by_interrupt()
-            if isinstance(end, AssayError) and not os.environ.get(DEBUG):
-                print(f"assay: {end}", file=sys.stderr)
+            told = OUT_OF_MEMORY if out_of_memory(end) else str(end)
+            if isinstance(end, AssayError) or told == OUT_OF_MEMORY:
+                if os.environ.get(DEBUG):
+                    raise
+                print(f"assay: {told}", file=sys.stderr)
                 sys.exit(2)
             raise
 
@@ -49,13 +56,16 @@ def _end_by_interrupt() -> NoReturn:
 
 
 @contextmanager
-def _noting_interrupts() -> Iterator[list[int]]:
+def _noting_interrupts() -> Iterator[list[float]]:
     """Give a list that grows with each Ctrl-C: TVM and Typer turn the exception into others."""
-    interrupts: list[int] = []
+    interrupts: list[float] = []
 
     def note(number: int, frame: FrameType | None) -> None:
-        interrupts.append(number)
-        signal.default_int_handler(number, frame)
+        now = time.monotonic()
+        again = bool(interrupts) and now - interrupts[-1] < _ONE_PRESS_S
+        interrupts.append(now)
+        if not again:
+            signal.default_int_handler(number, frame)
 
     before = signal.signal(signal.SIGINT, note)
     try:

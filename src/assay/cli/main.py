@@ -12,6 +12,7 @@ import typer
 from assay.cli import bench, demo, doctor, evaluate, explain, inspect, lab, profile, report, run
 from assay.cli import compile as compile_command
 from assay.cli.entry import DEBUG, HELP_OPTIONS, SETTINGS, run_app
+from assay.cli.guard import stand_guard
 
 app = typer.Typer(
     name="assay",
@@ -56,8 +57,11 @@ def options(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line; see ``run_app``."""
-    run_app(app, sys.argv[1:] if arguments is None else arguments)
+    """Run the command line in a child process; given arguments, in this one. See ``run_app``."""
+    if arguments is None:
+        arguments = sys.argv[1:]
+        stand_guard(arguments)
+    run_app(app, arguments)
 
 
 if __name__ == "__main__":

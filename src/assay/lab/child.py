@@ -18,14 +18,10 @@ from assay.errors import DatasetError, ResultsError
 from assay.lab.codec import decode_experiment
 from assay.lab.results import ExperimentResult
 from assay.lab.worker import Task
+from assay.processes import cause_of_death
 
 # Told a stage ("compiling", "evaluating") and how many of how many examples are done.
 Watch = Callable[[str, int, int], None]
-
-_HINTS = {
-    signal.SIGKILL: "perhaps the memory ran out",
-    signal.SIGILL: "perhaps the target is not for this CPU",
-}
 
 
 def run_in_child(task: Task, log: Path, watch: Watch) -> ExperimentResult:
@@ -109,8 +105,4 @@ def _end(child: subprocess.Popen[str]) -> None:
 def _describe_end(code: int, log: Path) -> str:
     if code >= 0:
         return f"its process ended with code {code}; the traceback is in {log.name}"
-    hint = f" ({_HINTS[signal.Signals(-code)]})" if -code in _HINTS else ""
-    return (
-        f"its process died of signal {-code}, {signal.strsignal(-code)}{hint}; what it wrote is "
-        f"in {log.name}"
-    )
+    return f"its process died of {cause_of_death(-code)}; what it wrote is in {log.name}"

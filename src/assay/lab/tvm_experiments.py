@@ -7,10 +7,12 @@ import sys
 import typer
 
 from assay.cli.entry import HELP_OPTIONS, SETTINGS, run_app
+from assay.cli.guard import stand_guard
 from assay.cli.lab import lab
 
 app = typer.Typer(add_completion=False, **SETTINGS)
 app.command(context_settings=HELP_OPTIONS)(lab)
 
 if __name__ == "__main__":
+    stand_guard(["lab", *sys.argv[1:]])
     run_app(app, sys.argv[1:])

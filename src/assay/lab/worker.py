@@ -8,11 +8,10 @@ the parent keeps as the experiment's log.
 
 from __future__ import annotations
 
-import ctypes
 import dataclasses
+import faulthandler
 import json
 import os
-import signal
 import sys
 import traceback
 from collections import Counter
@@ -24,6 +23,7 @@ from assay.errors import AssayError, DatasetError
 from assay.lab.codec import plain
 from assay.lab.plan import Experiment
 from assay.lab.results import ExperimentResult
+from assay.processes import OUT_OF_MEMORY, die_with, limit, limits, out_of_memory
 
 if TYPE_CHECKING:
     from assay.datasets.base import Dataset
@@ -66,7 +66,9 @@ class Task:
 
 def main() -> None:
     """Carry out the task on stdin; an AssayError becomes a message, a bug a traceback."""
-    _die_with(int(sys.argv[1]))
+    die_with(int(sys.argv[1]))
+    faulthandler.enable()  # to stderr, which is the log
+    limit(limits())
     channel = _claim_stdout()
     task = Task.decode(sys.stdin.read())
 
@@ -79,6 +81,11 @@ def main() -> None:
     except AssayError as error:
         traceback.print_exc()
         send(**{"dataset_error" if isinstance(error, DatasetError) else "error": str(error)})
+    except Exception as error:
+        if not out_of_memory(error):
+            raise
+        traceback.print_exc()
+        send(error=OUT_OF_MEMORY)
 
 
 def carry_out(task: Task, send: Any) -> ExperimentResult:
@@ -171,14 +178,6 @@ def _model_facts(path: Path) -> dict[str, Any]:
     model = read(path)
     facts = {"name": path.name, "sha256": model.sha256, "precision": model.precision}
     return {"model": facts, "model_bytes": model.size_bytes}
-
-
-def _die_with(parent: int) -> None:
-    """Have the kernel kill this process as soon as its parent is gone, whatever that died of."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG, prctl(2)
-    if os.getppid() != parent:
-        sys.exit("the parent is gone")
 
 
 def _claim_stdout() -> TextIO:

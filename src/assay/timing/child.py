@@ -13,6 +13,8 @@ from multiprocessing import Pipe
 from pathlib import Path
 from typing import Any
 
+from assay.processes import cause_of_death
+
 # Whoever sets these for one runtime would handicap or favour it, so contenders do not see them.
 _THREAD_VARIABLES = ("TVM_", "OMP_", "GOMP_", "KMP_", "MKL_", "OPENBLAS_", "TBB_", "ORT_", "OV_")
 
@@ -79,8 +81,7 @@ class Child:
             self.close()
             return "its process stopped to answer"
         if code < 0:
-            hint = " (perhaps the memory ran out)" if code == -signal.SIGKILL else ""
-            return f"its process died of {signal.Signals(-code).name}{hint}"
+            return f"its process died of {cause_of_death(-code)}"
         words = self._log.read_text(errors="replace").strip().splitlines()[-1:] or ["no message"]
         return f"its process ended with code {code}: {words[0][:_LAST_WORDS]}"
 

@@ -7,11 +7,9 @@ that ends. Only the answer to ``round`` is measured while everybody else is idle
 
 from __future__ import annotations
 
-import ctypes
+import faulthandler
 import gc
 import json
-import os
-import signal
 import sys
 import time
 from contextlib import suppress
@@ -22,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assay.errors import AssayError
+from assay.processes import OUT_OF_MEMORY, die_with, limit, limits, out_of_memory
 from assay.timing import probe
 from assay.timing.cores import pin
 from assay.timing.record import Compilation, Costs, Round
@@ -29,8 +28,6 @@ from assay.timing.sampling import run_for, wait_until_idle, warm_up
 
 if TYPE_CHECKING:
     from assay.runtimes.base import Runtime
-
-_PR_SET_PDEATHSIG = 1
 
 # Importing these takes longer than loading a model and happens once, so it is timed apart.
 _PACKAGES = {
@@ -174,17 +171,12 @@ def serve(channel: Connection) -> None:
             answer = getattr(worker, request.pop("do"))(**request)
         except AssayError as error:
             answer = {"error": str(error)}
+        except Exception as error:
+            if not out_of_memory(error):
+                raise
+            answer = {"error": OUT_OF_MEMORY}
         channel.send_bytes(json.dumps(answer).encode())
         worker.fall_asleep()
-
-
-def die_with(parent: int) -> None:
-    """Have the kernel kill this process when its parent ends, even in the midst of a run."""
-    if sys.platform != "linux":
-        return
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it ended before
-        sys.exit(1)
 
 
 def _timed(call: Any) -> tuple[Any, float]:
@@ -223,6 +215,8 @@ def _weights(path: Path) -> int | None:
 
 if __name__ == "__main__":
     die_with(int(sys.argv[2]))
+    faulthandler.enable()
+    limit(limits())
     # Nothing heavy is imported yet: threads inherit the cores of the one that starts them.
     pin(tuple(int(core) for core in sys.argv[3].split(",") if core))
     serve(Connection(int(sys.argv[1])))
