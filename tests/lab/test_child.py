@@ -116,21 +116,19 @@ def test_an_interruption_kills_the_worker_and_keeps_the_rest(toy_folder):
     assert [(e.name, e.status) for e in kept] == [("tflite-fp32", "done")]
 
 
-def test_temporary_files_of_a_killed_worker_are_removed(toy_folder, monkeypatch):
-    scratch = toy_folder / "scratch"
-    scratch.mkdir(parents=True)
-    monkeypatch.setattr("tempfile.tempdir", str(scratch))
+def test_temporary_files_of_a_killed_worker_are_removed(toy_folder):
+    results = toy_folder / "results"
     seen: list[int] = []
 
     def look(_name: str, stage: str) -> None:
         if stage == "compiling":
-            seen.append(len(list(scratch.iterdir())))
+            seen.append(len(list(results.glob(".assay-*"))))
             time.sleep(0.2)
             os.kill(workers()[0], signal.SIGKILL)
 
     run_lab(toy_lab(toy_folder, TVM_TOY), Recorder(look))
     assert seen == [1]
-    assert list(scratch.iterdir()) == []
+    assert list(results.glob(".*")) == []
 
 
 def test_modules_in_the_current_directory_do_not_get_in_the_way(toy_folder, monkeypatch):

@@ -16,6 +16,7 @@ from typing import Any
 
 from assay.errors import DatasetError, ResultsError
 from assay.lab.codec import decode_experiment
+from assay.lab.folder import SCRATCH
 from assay.lab.results import ExperimentResult
 from assay.lab.worker import Task
 from assay.processes import cause_of_death
@@ -37,7 +38,7 @@ def run_in_child(task: Task, log: Path, watch: Watch) -> ExperimentResult:
         raise ResultsError(
             f"{log} cannot be written ({error.strerror}): give another --results-path"
         ) from error
-    with stderr, TemporaryDirectory(prefix="assay-") as scratch:
+    with stderr, TemporaryDirectory(prefix=SCRATCH, dir=log.parent) as scratch:
         child = subprocess.Popen(
             [sys.executable, "-m", "assay.lab.worker", str(os.getpid())],
             stdin=subprocess.PIPE,

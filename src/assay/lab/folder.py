@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,10 @@ _LEFTOVERS = (
     ".*.so.json.????????",
     "img/.*.png.????????",
 )
+
+# Directories for temporary files begin like this: a run that was killed leaves them here, where
+# the next one finds them.
+SCRATCH = ".assay-"
 
 
 @contextmanager
@@ -44,6 +49,8 @@ def claim(path: Path) -> Iterator[None]:
         for pattern in _LEFTOVERS:
             for file in path.glob(pattern):
                 file.unlink(missing_ok=True)
+        for folder in path.glob(f"{SCRATCH}*"):
+            shutil.rmtree(folder, ignore_errors=True)
         yield
     finally:
         os.close(handle)

@@ -84,7 +84,7 @@ def take_turns(lab: Lab, experiments: Sequence[ExperimentResult], watch: Watch) 
         for each in done
     ]
     try:
-        bench = run_bench(contenders, settings, watch)
+        bench = run_bench(contenders, settings, watch, scratch=lab.results_path)
     except TimingError:
         return None
     return Turns(

@@ -26,22 +26,24 @@ def run_bench(
     settings: Settings,
     watch: Watch = lambda done, total: None,
     command: str = "",
+    scratch: Path | None = None,
 ) -> Bench:
     """Time all contenders, each in processes of its own, in interleaved rounds of shuffled order.
 
     A contender that cannot be compiled or loaded, or whose process dies, is recorded as failed and
     the others go on. Their processes are gone when this returns or raises, and on Linux also if
-    this process is killed. TimingError if not a single contender came through.
+    this process is killed. Temporary files go to a new directory in ``scratch``, by default the
+    system's. TimingError if not a single contender came through.
     """
     created = datetime.now(timezone.utc).isoformat(timespec="seconds")
     watcher = Watcher(settings)
     with ExitStack() as stack:
-        folder = stack.enter_context(TemporaryDirectory(prefix="assay-bench-"))
+        folder = stack.enter_context(TemporaryDirectory(prefix=".assay-bench-", dir=scratch))
         entrants = []
         for index, contender in enumerate(contenders):
-            scratch = Path(folder) / str(index)
-            scratch.mkdir()
-            entrants.append(Entrant(contender, settings, scratch))
+            own = Path(folder) / str(index)
+            own.mkdir()
+            entrants.append(Entrant(contender, settings, own))
             stack.callback(entrants[-1].close)
         orders = _Turns(entrants, settings, watcher, watch).take()
     outcomes = _add_differences(entrants)

@@ -1,0 +1,138 @@
+"""``kill -9`` at random moments of a run, a full disk: the same command again makes it whole."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from assay.errors import ResultsError
+from assay.lab.inputs import Lab
+from assay.lab.results import Results
+from assay.lab.runner import run_lab
+from assay.lab.store import load
+from tests.lab import toy
+from tests.lab.runs import Recorder, alive, assay_command, children, toy_lab, wait_until, with_plan
+
+# ``make fuzz`` tries 50; a fixed few are tried with every change.
+MOMENTS = int(os.environ.get("ASSAY_FUZZ_KILLS", "2"))
+PLAN = ("tflite-fp32", "tflite-int8", "tvm-fp32-nhwc")
+
+
+def start(lab: Lab) -> subprocess.Popen[bytes]:
+    command = assay_command(
+        "lab",
+        *("--fp32-model-path", lab.models["fp32"], "--int8-model-path", lab.models["int8"]),
+        *("--dataset-root", lab.dataset, "--results-path", lab.results_path),
+        *("--launches", 0, "--experiments", *PLAN),
+    )
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+
+def facts(results: Results) -> list[object]:
+    """Return what must not depend on interruptions: everything but times and the folder."""
+    return [
+        replace(each, timing=None, compile_s=None, compile_cached=None, library_sha256=None)
+        for each in results.experiments
+    ]
+
+
+def files(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*")}
+
+
+def descendants(pid: int) -> list[int]:
+    own = children(pid)
+    return [*own, *(each for child in own for each in descendants(child))]
+
+
+def finished(lab: Lab) -> set[str]:
+    file = lab.results_path / "results.json"
+    return {e.name for e in load(file).experiments} if file.exists() else set()
+
+
+def test_kill_minus_nine(tmp_path):
+    whole = toy_lab(tmp_path / "whole", *PLAN, count=60)
+    started = time.monotonic()
+    assert start(whole).wait(timeout=600) == 0
+    taken = time.monotonic() - started
+    expected = load(whole.results_path / "results.json")
+    assert [e.status for e in expected.experiments] == ["done"] * len(PLAN)
+    rng = random.Random(9)
+    interrupted = 0
+    for number in range(MOMENTS):
+        lab = toy_lab(tmp_path / str(number), *PLAN, count=60)
+        process = start(lab)
+        time.sleep(rng.uniform(0.02, 1.0) * taken)
+        family = descendants(process.pid)
+        process.send_signal(signal.SIGKILL)
+        process.communicate(timeout=60)
+        wait_until(lambda family=family: not any(map(alive, family)), seconds=20)
+        kept = finished(lab)
+        interrupted += len(kept) < len(PLAN)
+        recorder = Recorder()
+        results = run_lab(lab, recorder)
+        assert facts(results) == facts(expected), number
+        assert {name for what, name in recorder.events if what == "kept"} == kept
+        assert {name for what, name in recorder.events if what == "done"} == set(PLAN) - kept
+        assert files(lab.results_path) == files(whole.results_path), number
+    assert interrupted or MOMENTS < 5
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path):
+    """A directory with 2 MB of room."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)]
+    if os.geteuid() or subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("only root may mount a small disk, and not in every container")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def fill(folder: Path, leave: int) -> None:
+    room = os.statvfs(folder)
+    (folder / "filler").write_bytes(bytes(room.f_bavail * room.f_frsize - leave))
+
+
+@pytest.mark.parametrize("leave", [0, 8192])
+def test_a_full_disk_keeps_what_was_there(small_disk, leave):
+    lab = toy_lab(small_disk, "tflite-fp32")
+    run_lab(lab, Recorder())
+    file = lab.results_path / "results.json"
+    before = file.read_bytes()
+    fill(small_disk, leave)
+    with pytest.raises(ResultsError, match="No space left on device"):
+        run_lab(with_plan(lab, "tflite-fp32", "tflite-int8"), Recorder())
+    assert file.read_bytes() == before
+    assert not list(lab.results_path.glob(".*"))
+    (small_disk / "filler").unlink()
+    recorder = Recorder()
+    results = run_lab(with_plan(lab, "tflite-fp32", "tflite-int8"), recorder)
+    assert recorder.events[0] == ("kept", "tflite-fp32")
+    assert [e.status for e in results.experiments] == ["done", "done"]
+
+
+def test_a_library_on_a_full_disk(small_disk, tmp_path):
+    model, library = tmp_path / "toy.tflite", small_disk / "toy.so"
+    model.write_bytes(toy.float_model())
+    library.write_bytes(b"earlier")
+    fill(small_disk, 0)
+    done = subprocess.run(
+        assay_command("compile", model, "-o", library, "--target", "llvm"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("assay: ")
+    assert "No space left on device" in done.stderr
+    assert library.read_bytes() == b"earlier"
+    assert files(small_disk) == {"toy.so", "filler"}
