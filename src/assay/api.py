@@ -21,11 +21,22 @@ def read(path: str | Path) -> Model:
     return read_model(path)
 
 
-def compile(model: Model | str | Path, **choices: Any) -> Build:  # noqa: A001 - the field's word
+def compile(  # noqa: A001 - the field's word
+    model: Model | str | Path, *, isolated: bool = False, **choices: Any
+) -> Build:
     """Compile a model; ``choices`` are the fields of :class:`assay.Config`.
+
+    With ``isolated`` the file is read and compiled in a child process with limits on memory and CPU
+    time: if a damaged model or a bug makes the compiler crash, that is a CrashError. Running the
+    build loads its code into the calling process in any case.
 
     Raises ModelError, ConfigError, TargetError, UnsupportedOperatorError or CompileError.
     """
+    if isolated:
+        from assay.isolated import compile_isolated
+
+        path = Path(model) if isinstance(model, (str, Path)) else model.path
+        return compile_isolated(path, Config(**choices))
     from assay.compiler.build import compile_model
 
     facts = read(model) if isinstance(model, (str, Path)) else model

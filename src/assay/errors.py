@@ -55,5 +55,9 @@ class CompileError(AssayError, RuntimeError):
     """TVM or LLVM refused the model for a reason that no earlier check could tell."""
 
 
+class CrashError(AssayError, RuntimeError):
+    """A process that worked on a model died; the message says of what, and where its log is."""
+
+
 class TimingError(AssayError, RuntimeError):
     """Nothing could be timed, or the process of whatever was to be timed did not come through."""
