@@ -3,13 +3,22 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test lint format docs lock clean
+.PHONY: demo test fuzz lint format docs lock clean
 
 demo: $(READY)
 	@$(BIN)/assay demo --results-path demo-results
 
 test: $(READY)
 	@$(BIN)/python -m pytest -n auto --dist worksteal
+
+# Hours, not minutes: damaged files, random networks, kills and long runs (see SECURITY.md).
+fuzz: export ASSAY_FUZZ_FILES ?= 10000
+fuzz: export ASSAY_FUZZ_COMMANDS ?= 100
+fuzz: export ASSAY_FUZZ_NETWORKS ?= 1000
+fuzz: export ASSAY_FUZZ_KILLS ?= 50
+fuzz: $(READY)
+	@$(BIN)/python -m pytest -n auto --dist worksteal tests/fuzz tests/lab/test_kill.py
+	@$(BIN)/python -m benchmarks.soak
 
 lint: $(READY)
 	$(BIN)/ruff check .
