@@ -26,6 +26,8 @@ class Manifest:
     with ``native`` replaced. ``vector_bits`` is what the code needs of the CPU. Sizes in bytes.
     ``kernels`` are all calls of one inference, in order.
     ``remarks`` are what the compiler found about the build.
+    ``arena_bytes`` is what the ahead-of-time entry needs for temporary tensors; None where the
+    library has no such entry and runs on the virtual machine.
     """
 
     model_name: str
@@ -40,6 +42,7 @@ class Manifest:
     outputs: tuple[TensorSpec, ...]
     compile_s: float
     weights_bytes: int
+    arena_bytes: int | None = None
     kernels: tuple[KernelCall, ...] = ()
     remarks: tuple[Remark, ...] = ()
     library_bytes: int = 0

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ from assay.compiler.remarks.log import Log
 from assay.compiler.remarks.read_graph import read_graph
 from assay.compiler.remarks.read_kernels import placed, read_kernels
 from assay.compiler.remarks.remark import Remark
+from assay.compiler.static_entry import entry_functions, with_constants
+from assay.compiler.static_plan import StaticPlan, static_plan
 from assay.compiler.target import resolve_target
 from assay.compiler.trace import Trace
 from assay.errors import CompileError
@@ -85,7 +88,7 @@ def compile_model(model: Model, config: Config) -> Build:
         with tvm.transform.PassContext(opt_level=config.opt_level, instruments=[trace]):
             # TVM generates kernels of CPUs for the host of a target: they are written for it.
             both = tvm_api.with_host(target.tvm(), host.tvm())
-            executable, weights = _build(mod, Job(config, host, log), both, trace)
+            executable, weights, arena = _build(mod, Job(config, host, log), both, trace)
     except (tvm.error.InternalError, RuntimeError, TypeError, ValueError) as error:
         why = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
         raise CompileError(
@@ -105,38 +108,52 @@ def compile_model(model: Model, config: Config) -> Build:
         outputs=outputs,
         compile_s=time.perf_counter() - started,
         weights_bytes=weights,
+        arena_bytes=arena,
         kernels=trace.kernels(),
         remarks=tuple(log.remarks),
     )
     return Build(manifest, tuple(log.lines), executable)
 
 
-def _build(mod: Any, job: Job, target: Any, trace: Trace) -> tuple[Any, int]:
-    """Run the pipeline and generate code; return the executable and its constants' bytes."""
+def _build(mod: Any, job: Job, target: Any, trace: Trace) -> tuple[Any, int, int | None]:
+    """Run the pipeline and generate code.
+
+    Returns the executable, the bytes of its constants, and those of the arena of its ahead-of-time
+    entry, None if only the virtual machine can run it.
+    """
     with target:
-        mod, facts = (_stock if job.config.pipeline == "stock" else _own)(mod, job, target)
+        mod, facts, plan = (_stock if job.config.pipeline == "stock" else _own)(mod, job, target)
         for remark in remarks_on(replace(facts, kernels=placed(facts.kernels, trace.kernels()))):
             job.log.append(remark)
-        weights = tvm_api.constant_bytes(mod)
-        return tvm_api.build_executable(mod, target), weights
+        weights = tvm_api.constant_bytes(mod["main"])
+        executable = tvm_api.build_executable(mod, target, _entry_maker(plan) if plan else None)
+        return executable, weights, plan.arena_bytes if plan else None
 
 
-def _stock(mod: Any, job: Job, target: Any) -> tuple[Any, Facts]:
+def _entry_maker(plan: StaticPlan) -> tvm_api.EntryMaker:
+    kernels = frozenset(call.kernel for call in plan.calls)
+    return tvm_api.EntryMaker(kernels, partial(entry_functions, plan))
+
+
+def _stock(mod: Any, job: Job, target: Any) -> tuple[Any, Facts, None]:
     ops = read_graph(mod)
     for stock in stock_passes(target):
         mod = stock(mod)
-    return mod, _facts(job, ops, ops, mod, frozenset())
+    return mod, _facts(job, ops, ops, mod, frozenset()), None
 
 
-def _own(mod: Any, job: Job, target: Any) -> tuple[Any, Facts]:
+def _own(mod: Any, job: Job, target: Any) -> tuple[Any, Facts, StaticPlan | None]:
     mod = _run(GRAPH, mod, job)
     ops = read_graph(mod)
     mod = _run(BINDING, mod, job)
     left, bound = read_graph(mod), tvm_api.kernel_names(mod)
     mod = _run(KERNELS, mod, job)
+    plan = static_plan(mod)
+    if plan is not None:
+        mod = with_constants(mod, plan)
     for lowering in tvm_api.lowering_passes(target):
         mod = lowering(mod)
-    return mod, _facts(job, ops, left, mod, bound)
+    return mod, _facts(job, ops, left, mod, bound), plan
 
 
 def _facts(job: Job, ops: Any, left: Any, mod: Any, bound: frozenset[str]) -> Facts:

@@ -6,7 +6,9 @@ Written for TVM 0.27. Everything that would have to be revisited for another ver
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from math import prod
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -85,11 +87,15 @@ def lowering_passes(target: Any) -> list[Any]:
     ]
 
 
-def build_executable(mod: Any, target: Any) -> Any:
-    """Generate code for a module that :func:`lowering_passes` went over."""
+def build_executable(mod: Any, target: Any, entry: EntryMaker | None = None) -> Any:
+    """Generate code for a module that :func:`lowering_passes` went over.
+
+    ``entry`` is given the kernels that its functions are to replace.
+    """
     from tvm import relax
 
-    return relax.build(mod, target, relax_pipeline=None, tir_pipeline=_registered_pipeline())
+    pipeline = _registered_pipeline(entry)
+    return relax.build(mod, target, relax_pipeline=None, tir_pipeline=pipeline)
 
 
 def build_kernels(mod: Any, target: Any) -> Any:
@@ -99,14 +105,25 @@ def build_kernels(mod: Any, target: Any) -> Any:
     return tvm.tirx.build(mod, target, _registered_pipeline())
 
 
-def _registered_pipeline() -> str:
+@dataclass(frozen=True)
+class EntryMaker:
+    """What to do with some kernels of a module just before their calling convention is fixed.
+
+    ``make`` takes the kernels by their variables and returns the functions that replace them.
+    """
+
+    kernels: frozenset[str]
+    make: Callable[[dict[Any, Any]], dict[Any, Any]]
+
+
+def _registered_pipeline(entry: EntryMaker | None = None) -> str:
     from tvm.tirx import compilation_pipeline
 
-    compilation_pipeline.PIPELINE_MAP[_PIPELINE] = _kernel_pipeline
+    compilation_pipeline.PIPELINE_MAP[_PIPELINE] = partial(_kernel_pipeline, entry)
     return _PIPELINE
 
 
-def _kernel_pipeline() -> tuple[Any, Any, Any]:
+def _kernel_pipeline(entry: EntryMaker | None) -> tuple[Any, Any, Any]:
     """TVM's pipeline for loops that were scheduled, a short one for those written as they run.
 
     Half the time of compiling a kernel goes into passes that can change nothing in it (compacting
@@ -129,17 +146,28 @@ def _kernel_pipeline() -> tuple[Any, Any, Any]:
         ]
     )
 
+    legalize = [tirx.transform.FP8StorageLegalize(), tirx.transform.BF16StorageLegalize()]
+
     @tvm.transform.module_pass(opt_level=0, name="LowerKernels")
     def run(mod: Any, _context: Any) -> Any:
         lowered = mod.clone()
+        held: dict[Any, Any] = {}
         for passes, own in ((short, True), (usual, False)):
             part = {
                 var: function
                 for var, function in mod.functions_items()
                 if bool((function.attrs or {}).get("assay.kernel")) == own
             }
-            if part:
-                lowered.update(passes(tvm.IRModule(part)))
+            kept = {v: f for v, f in part.items() if entry and str(v.name_hint) in entry.kernels}
+            if kept:  # a function without a symbol is given no calling convention
+                private = {var: f.without_attr("global_symbol") for var, f in kept.items()}
+                with tvm.transform.PassContext(disabled_pass=[p.info.name for p in legalize]):
+                    held.update(passes(tvm.IRModule(private)).functions_items())
+            if rest := {var: f for var, f in part.items() if var not in kept}:
+                lowered.update(passes(tvm.IRModule(rest)))
+        if entry and held:
+            ends = tvm.transform.Sequential([tirx.transform.MakePackedAPI(), *legalize])
+            lowered.update(ends(tvm.IRModule(entry.make(held))))
         return lowered
 
     return run, finalize_host, finalize_device
@@ -180,8 +208,8 @@ def with_host(target: Any, host: Any) -> Any:
     return tvm.target.Target(target, host)
 
 
-def constant_bytes(mod: Any) -> int:
-    """Return the bytes of all constants that the module's functions hold."""
+def constant_bytes(function: Any) -> int:
+    """Return the bytes of all constants that a Relax function holds."""
     from tvm import DataType, relax
 
     sizes: list[int] = []
@@ -191,9 +219,7 @@ def constant_bytes(mod: Any) -> int:
             dtype = DataType(str(expr.ty.dtype))
             sizes.append(prod(static_shape(expr)) * dtype.bits * dtype.lanes // 8)
 
-    for function in mod.functions.values():
-        if isinstance(function, relax.Function):
-            relax.analysis.post_order_visit(function, visit)
+    relax.analysis.post_order_visit(function, visit)
     return sum(sizes)
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from assay.compiler import tvm_api
 from assay.compiler.artifact import Manifest, read_artifact
 from assay.compiler.config import Config
+from assay.compiler.entry_names import CONSTANTS, ENTRY
 from assay.errors import ArtifactError, ConfigError
 from assay.model.spec import TensorSpec
 from assay.runtimes.base import BaseRuntime
@@ -28,10 +29,24 @@ if TYPE_CHECKING:
 _SIZE_AS_ASKED = 1
 
 
-class TVMRuntime(BaseRuntime):
-    """A loaded module on the virtual machine, with input tensors that are allocated once."""
+Entry = Literal["auto", "vm"]
+"""What runs a library: its ahead-of-time entry where it has one, or always the virtual machine."""
 
-    def __init__(self, module: Any, manifest: Manifest, threads: int, name: str = "tvm") -> None:
+
+class TVMRuntime(BaseRuntime):
+    """A loaded module, with tensors that are allocated once; each run overwrites the outputs.
+
+    It runs through the ahead-of-time entry if the library has one, unless ``entry`` is ``vm``.
+    """
+
+    def __init__(
+        self,
+        module: Any,
+        manifest: Manifest,
+        threads: int,
+        name: str = "tvm",
+        entry: Entry = "auto",
+    ) -> None:
         import tvm
         from tvm import relax
 
@@ -41,21 +56,29 @@ class TVMRuntime(BaseRuntime):
         self.outputs: tuple[TensorSpec, ...] = manifest.outputs
         self.threads = use_threads(threads)
         self._module = module
-        self._main = relax.VirtualMachine(module, tvm.cpu())["main"]
-        self._tensors = [
-            tvm.runtime.tensor(np.zeros(spec.shape, spec.dtype)) for spec in self.inputs
-        ]
-        self._results: Any = None
+        self._machine = relax.VirtualMachine(module, tvm.cpu())
+        self._tensors = [_zeros(spec.shape, spec.dtype) for spec in self.inputs]
+        self._held: tuple[Any, ...] = ()
+        self._results: Any = None  # a virtual machine's own, or where the entry always writes
+        self._ran = False
+        self.ahead_of_time = entry == "auto" and manifest.arena_bytes is not None
+        if self.ahead_of_time:
+            self._function, self._arguments = self._entry(manifest.arena_bytes or 0)
+        else:
+            self._function, self._arguments = self._machine["main"], self._tensors
 
     def run(self) -> None:
         """Run one inference on the inputs set before (zeros where none were)."""
-        self._results = self._main(*self._tensors)
+        result = self._function(*self._arguments)
+        if not self.ahead_of_time:
+            self._results = result
+        self._ran = True
 
     def instrumented(self, hook: Callable[..., int]) -> Callable[[], Any]:
         """Return an inference on the same inputs that calls ``hook`` around each of its calls.
 
-        It gets (function, symbol, whether before, result, *arguments) and returns 0 to go on. The
-        machine is another one: ``run`` stays as fast as it is.
+        It gets (function, symbol, whether before, result, *arguments) and returns 0 to go on. It
+        runs on a virtual machine of its own: ``run`` stays as fast as it is.
         """
         import tvm
         from tvm import relax
@@ -65,15 +88,32 @@ class TVMRuntime(BaseRuntime):
         main = machine["main"]
         return lambda: main(*self._tensors)
 
+    def _entry(self, arena_bytes: int) -> tuple[Any, list[Any]]:
+        """Allocate outputs and arena; return the entry and its table of all addresses."""
+        outputs = [_zeros(spec.shape, spec.dtype) for spec in self.outputs]
+        self._results = outputs[0] if len(outputs) == 1 else outputs
+        arena = _zeros((max(arena_bytes, 1),), "uint8")
+        self._held = (*self._tensors, *outputs, *self._machine[CONSTANTS](), arena)
+        table = _zeros((len(self._held),), "uint64")
+        table.copyfrom(np.array([tensor.data_ptr() for tensor in self._held], np.uint64))
+        return self._module.get_function(ENTRY, query_imports=True), [table]
+
     def _write(self, index: int, value: npt.NDArray[Any]) -> None:
         self._tensors[index].copyfrom(np.asarray(value, order="C"))
 
     def _read(self, index: int) -> npt.NDArray[Any]:
-        if self._results is None:
+        if not self._ran:
             self.run()
         result = self._results if len(self.outputs) == 1 else self._results[index]
         array: npt.NDArray[Any] = result.numpy()
         return array
+
+
+def _zeros(shape: tuple[int, ...], dtype: str) -> Any:
+    """Allocate a tensor, aligned as TVM wants it."""
+    import tvm
+
+    return tvm.runtime.tensor(np.zeros(shape, dtype))
 
 
 def use_threads(threads: int) -> int:
@@ -99,7 +139,7 @@ def use_threads(threads: int) -> int:
     return threads
 
 
-def open_tvm(path: str | Path, threads: int = 1) -> TVMRuntime:
+def open_tvm(path: str | Path, threads: int = 1, entry: Entry = "auto") -> TVMRuntime:
     """Load a library that assay compiled, or compile a model for this machine and load that.
 
     ArtifactError if library and manifest do not fit together, if the library is for another kind
@@ -107,7 +147,7 @@ def open_tvm(path: str | Path, threads: int = 1) -> TVMRuntime:
     """
     library = Path(path)
     if library.suffix != ".so":
-        return open_compiled(library, Config(), threads)
+        return open_compiled(library, Config(), threads, entry)
     import tvm
 
     manifest = read_artifact(library)
@@ -117,7 +157,7 @@ def open_tvm(path: str | Path, threads: int = 1) -> TVMRuntime:
     except (RuntimeError, tvm.error.InternalError, OSError) as error:
         why = str(error).strip().splitlines()[-1]
         raise ArtifactError(f"{library}: cannot be loaded ({why}); compile it again") from error
-    return TVMRuntime(module, manifest, threads)
+    return TVMRuntime(module, manifest, threads, entry=entry)
 
 
 def open_stock(path: str | Path, threads: int = 1) -> TVMRuntime:
@@ -125,10 +165,12 @@ def open_stock(path: str | Path, threads: int = 1) -> TVMRuntime:
     return open_compiled(Path(path), Config(pipeline="stock"), threads)
 
 
-def open_build(build: Build, threads: int = 1, name: str = "tvm") -> TVMRuntime:
+def open_build(
+    build: Build, threads: int = 1, name: str = "tvm", entry: Entry = "auto"
+) -> TVMRuntime:
     """Run a build from memory, without saving it first; ArtifactError if it is not for here."""
     _check_machine(build.manifest.model_name, build.manifest)
-    return TVMRuntime(build.executable.jit(), build.manifest, threads, name)
+    return TVMRuntime(build.executable.jit(), build.manifest, threads, name, entry)
 
 
 def _check_machine(name: str, manifest: Manifest) -> None:
@@ -138,7 +180,9 @@ def _check_machine(name: str, manifest: Manifest) -> None:
         raise ArtifactError(f"{name}: cannot run here, as {reason}; compile it for --target native")
 
 
-def open_compiled(model: Path, config: Config, threads: int = 1) -> TVMRuntime:
+def open_compiled(
+    model: Path, config: Config, threads: int = 1, entry: Entry = "auto"
+) -> TVMRuntime:
     """Compile a model, or take its build from the cache, and run it; no library is left behind.
 
     The runtime is named ``stock`` if TVM's own pipeline made the build. Raises what compiling
@@ -151,6 +195,6 @@ def open_compiled(model: Path, config: Config, threads: int = 1) -> TVMRuntime:
     with TemporaryDirectory(prefix="assay-") as folder:
         library = Path(folder) / "model.so"
         compile_to(library, model, config)
-        runtime = open_tvm(library, threads)
+        runtime = open_tvm(library, threads, entry)
     runtime.name = "stock" if config.pipeline == "stock" else "tvm"
     return runtime

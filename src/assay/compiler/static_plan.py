@@ -1,0 +1,181 @@
+"""What a run of a network without dynamic shapes does: kernels in order, and where tensors lie."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import Any, Literal
+
+import tvm
+from tvm import DataType, relax, tirx
+
+from assay.compiler import tvm_api
+from assay.compiler.memory_plan import Lifetime, place
+
+
+@dataclass(frozen=True)
+class Place:
+    """A tensor's memory: a model's input or output, a constant (by index), or a temporary.
+
+    ``index`` of a temporary is its offset in the arena, in bytes.
+    """
+
+    kind: Literal["input", "output", "constant", "arena"]
+    index: int
+
+
+@dataclass(frozen=True)
+class PlannedCall:
+    """A kernel's name in the module and its tensors, in the order of its parameters."""
+
+    kernel: str
+    places: tuple[Place, ...]
+
+
+@dataclass(frozen=True)
+class Copy:
+    """An output that no kernel writes (it is an input, a constant or another output)."""
+
+    source: Place
+    output: Place
+    size: int
+
+
+@dataclass(frozen=True)
+class StaticPlan:
+    """All of a run; ``constants`` are Relax constants, ``arena_bytes`` a multiple of 64."""
+
+    calls: tuple[PlannedCall, ...]
+    copies: tuple[Copy, ...]
+    inputs: int
+    outputs: int
+    constants: tuple[Any, ...]
+    arena_bytes: int
+
+
+class _NotStaticError(Exception):
+    """The function does something that only the virtual machine can."""
+
+
+@dataclass(eq=False)
+class _Tensor:
+    """A tensor while its place is still open; identity counts."""
+
+    size: int
+    place: Place | None = None
+
+
+def static_plan(mod: Any) -> StaticPlan | None:
+    """Plan the module's ``main``, which has its kernels bound.
+
+    None if it is not all static, or calls no kernel at all.
+    """
+    function = relax.transform.RewriteDataflowReshape()(mod)["main"]
+    try:
+        return _Planner(function).plan()
+    except _NotStaticError:
+        return None
+
+
+class _Planner:
+    def __init__(self, function: Any) -> None:
+        self._function = function
+        self._constants: list[Any] = []
+        self._known: dict[Any, Any] = {}
+        self._steps: list[tuple[str, list[_Tensor]]] = []
+
+    def plan(self) -> StaticPlan:
+        for index, parameter in enumerate(self._function.params):
+            self._known[parameter] = _Tensor(_size(parameter.ty), Place("input", index))
+        for block in self._function.body.blocks:
+            for binding in block.bindings:
+                self._known[binding.var] = self._value(binding.value)
+        if not self._steps:
+            raise _NotStaticError
+        result = self._value(self._function.body.body)
+        outputs = list(result) if isinstance(result, tuple) else [result]
+        copies = _place_outputs(outputs)
+        arena_bytes = self._place_temporaries()
+        calls = tuple(
+            PlannedCall(name, tuple(_placed(tensor) for tensor in tensors))
+            for name, tensors in self._steps
+        )
+        return StaticPlan(
+            calls,
+            tuple(Copy(_placed(tensor), output, tensor.size) for tensor, output in copies),
+            len(self._function.params),
+            len(outputs),
+            tuple(self._constants),
+            arena_bytes,
+        )
+
+    def _value(self, expr: Any) -> Any:
+        """Return the tensor, or the tuple of values, that an expression stands for."""
+        if isinstance(expr, relax.Var):
+            if expr not in self._known:
+                raise _NotStaticError
+            return self._known[expr]
+        if tvm_api.is_constant(expr):
+            self._constants.append(expr)
+            return _Tensor(_size(expr.ty), Place("constant", len(self._constants) - 1))
+        if isinstance(expr, tvm.ir.Tuple):
+            return tuple(self._value(field) for field in expr.fields)
+        if isinstance(expr, tvm.ir.TupleGetItem):
+            return self._value(expr.tuple_value)[expr.index]
+        name = tvm_api.op_name(expr) if isinstance(expr, tvm.ir.Call) else ""
+        if name == "reshape":
+            return self._value(expr.args[0])
+        if name == "call_tir" and len(expr.args) == 2:
+            return self._kernel(expr)
+        raise _NotStaticError
+
+    def _kernel(self, call: Any) -> Any:
+        sources = self._value(call.args[1])
+        types = call.ty_args[0]
+        several = isinstance(types, tvm.ir.TupleType)
+        results = tuple(_Tensor(_size(ty)) for ty in (types.fields if several else [types]))
+        if not all(isinstance(source, _Tensor) for source in sources):
+            raise _NotStaticError
+        self._steps.append((str(call.args[0].name_hint), [*sources, *results]))
+        return results if several else results[0]
+
+    def _place_temporaries(self) -> int:
+        touched: dict[_Tensor, list[int]] = {}
+        for step, (_, tensors) in enumerate(self._steps):
+            for tensor in tensors:
+                if tensor.place is None:
+                    touched.setdefault(tensor, []).append(step)
+        lives = [Lifetime(tensor.size, steps[0], steps[-1]) for tensor, steps in touched.items()]
+        offsets, end = place(lives)
+        for tensor, offset in zip(touched, offsets, strict=True):
+            tensor.place = Place("arena", offset)
+        return end
+
+
+def _place_outputs(outputs: list[Any]) -> list[tuple[_Tensor, Place]]:
+    """Let kernels write outputs where they belong; return what has to be copied there."""
+    copies = []
+    for index, tensor in enumerate(outputs):
+        if not isinstance(tensor, _Tensor):
+            raise _NotStaticError
+        output = Place("output", index)
+        if tensor.place is None:
+            tensor.place = output
+        else:
+            copies.append((tensor, output))
+    return copies
+
+
+def _placed(tensor: _Tensor) -> Place:
+    assert tensor.place is not None
+    return tensor.place
+
+
+def _size(ty: Any) -> int:
+    """Return a tensor type's bytes."""
+    if not isinstance(ty, relax.TensorType) or ty.shape is None:
+        raise _NotStaticError
+    if not all(isinstance(extent, tirx.IntImm) for extent in ty.shape):
+        raise _NotStaticError
+    dtype = DataType(str(ty.dtype))
+    return prod(int(extent) for extent in ty.shape) * -(-dtype.bits * dtype.lanes // 8)

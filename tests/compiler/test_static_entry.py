@@ -1,0 +1,163 @@
+"""The ahead-of-time entry computes, bit for bit, what the virtual machine computes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tvm import relax
+
+import assay
+from assay.compiler.static_plan import static_plan
+from assay.data import DIGITS_FP32, DIGITS_INT8
+from assay.runtimes.litert import open_litert
+from assay.runtimes.tvm import TVMRuntime, open_build, open_tvm
+from assay.timing.profiler import profile_tvm
+from tests.builder import GraphBuilder, per_tensor
+
+RNG = np.random.default_rng(11)
+
+
+def feeds(runtime):
+    for spec in runtime.inputs:
+        if spec.dtype.startswith("float"):
+            yield RNG.normal(0, 2, spec.shape).astype(spec.dtype)
+        elif spec.dtype == "bool":
+            yield RNG.integers(0, 2, spec.shape).astype(bool)
+        else:
+            limits = np.iinfo(spec.dtype)
+            yield RNG.integers(max(limits.min, -9999), min(limits.max, 9999), spec.shape).astype(
+                spec.dtype
+            )
+
+
+def outputs(runtime: TVMRuntime) -> list[np.ndarray]:
+    return [runtime.get_output(index) for index in range(len(runtime.outputs))]
+
+
+def check(build, threads: int = 1) -> TVMRuntime:
+    """Compare entry and virtual machine on several inputs; return the runtime of the entry."""
+    entry, machine = open_build(build, threads), open_build(build, threads, entry="vm")
+    assert entry.ahead_of_time
+    assert not machine.ahead_of_time
+    for _ in range(3):
+        for index, value in enumerate(feeds(entry)):
+            entry.set_input(index, value)
+            machine.set_input(index, value)
+        entry.run()
+        machine.run()
+        for ours, theirs in zip(outputs(entry), outputs(machine), strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+    return entry
+
+
+def compiled(graph: GraphBuilder, tmp_path: Path, **choices):
+    path = tmp_path / "model.tflite"
+    path.write_bytes(graph.build())
+    return assay.compile(path, **choices)
+
+
+def small_network() -> GraphBuilder:
+    """Two convolutions, a residual addition, and a mean: kernels with and without workspace."""
+    graph = GraphBuilder()
+    x = graph.input("x", (1, 9, 7, 6))
+    weights = [RNG.normal(0, 0.3, (6, 3, 3, 6)).astype(np.float32) for _ in range(2)]
+    bias = graph.constant("b", RNG.normal(0, 1, 6).astype(np.float32))
+    y = x
+    for index, each in enumerate(weights):
+        w = graph.constant(f"w{index}", each)
+        y = graph.op("CONV_2D", [y, w, bias], (1, 9, 7, 6))
+    total = graph.op("ADD", [x, y], (1, 9, 7, 6))
+    graph.output(graph.op("MEAN", [total, graph.constant("axes", np.int32([1, 2]))], (1, 6)))
+    return graph
+
+
+@pytest.mark.parametrize("opt_level", range(5))
+def test_equal_to_the_machine_at_every_level(opt_level, tmp_path):
+    check(compiled(small_network(), tmp_path, opt_level=opt_level))
+
+
+def test_equal_to_the_machine_in_integers():
+    check(assay.compile(DIGITS_INT8))
+
+
+@pytest.mark.parametrize("layout", ["nhwc", "nchw"])
+def test_equal_to_the_machine_in_float_and_either_layout(layout):
+    check(assay.compile(DIGITS_FP32, layout=layout), threads=2)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["ad01_fp32", "ad01_int8", "kws_ref_model", "str_ww_ref_model", "pretrainedResnet_quant"],
+)
+def test_equal_to_the_machine_on_the_small_models_of_the_zoo(shared, name):
+    check(assay.compile(shared / "zoo" / f"{name}.tflite"))
+
+
+@pytest.mark.parametrize("opt_level", [0, 3])
+def test_several_inputs_and_outputs_of_other_types(opt_level, tmp_path):
+    graph = GraphBuilder()
+    scale = per_tensor(0.05, 3)
+    a, b = graph.input("a", (2, 3, 5)), graph.input("b", (2, 3, 5))
+    q = graph.input("q", (1, 7), "uint8", scale)
+    total = graph.op("ADD", [a, b], (2, 3, 5))
+    graph.output(graph.op("MUL", [total, a], (2, 3, 5)))
+    graph.output(graph.op("RESHAPE", [total, graph.constant("s", np.int32([30]))], (30,)))
+    graph.output(graph.op("DEQUANTIZE", [q], (1, 7)))
+    graph.output(total)
+    build = compiled(graph, tmp_path, opt_level=opt_level)
+    entry = check(build)
+    reference = open_litert(tmp_path / "model.tflite", reference=True)
+    values = list(feeds(entry))
+    for ours, theirs in zip(entry(*values), reference(*values), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+
+
+def test_an_output_that_is_a_reshaped_input_follows_the_input(tmp_path):
+    graph = GraphBuilder()
+    x = graph.input("x", (3, 4))
+    graph.output(graph.op("RESHAPE", [x, graph.constant("s", np.int32([12]))], (12,)))
+    graph.output(graph.op("NEG", [x], (3, 4)))
+    entry = check(compiled(graph, tmp_path))
+    value = np.arange(12, dtype=np.float32).reshape(3, 4)
+    flat, negative = entry(value)
+    np.testing.assert_array_equal(flat, value.reshape(12))
+    np.testing.assert_array_equal(negative, -value)
+
+
+def test_results_stay_what_they_were_after_another_run(tmp_path):
+    entry = open_build(compiled(small_network(), tmp_path))
+    first, second = (next(feeds(entry)) for _ in range(2))
+    before = entry(first)
+    kept = before.copy()
+    after = entry(second)
+    np.testing.assert_array_equal(before, kept)
+    assert not np.array_equal(after, kept)
+    np.testing.assert_array_equal(entry(first), kept)
+
+
+def test_the_entry_survives_saving_and_the_machine_still_profiles(tmp_path):
+    build = compiled(small_network(), tmp_path)
+    manifest = build.save(tmp_path / "model.so")
+    runtime = open_tvm(tmp_path / "model.so")
+    assert runtime.ahead_of_time
+    assert manifest.arena_bytes == build.manifest.arena_bytes
+    value = next(feeds(runtime))
+    np.testing.assert_array_equal(runtime(value), open_build(build, entry="vm")(value))
+    calls = [kernel.call for kernel in profile_tvm(runtime, rounds=2).kernels]
+    assert tuple(calls) == manifest.kernels
+
+
+def test_the_stock_pipeline_stays_on_the_machine(tmp_path):
+    build = compiled(small_network(), tmp_path, pipeline="stock")
+    assert build.manifest.arena_bytes is None
+    assert not open_build(build).ahead_of_time
+
+
+def test_no_plan_for_a_function_that_calls_no_kernel():
+    builder = relax.BlockBuilder()
+    x = relax.Var("x", relax.TensorType((3,), "float32"))
+    with builder.function("main", [x]):
+        builder.emit_func_output(x)
+    assert static_plan(builder.finalize()) is None
