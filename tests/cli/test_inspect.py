@@ -113,6 +113,41 @@ def test_the_picture_goes_to_its_file(assay, broken, tmp_path):
     assert "Mystery" in (tmp_path / "made" / "net.svg").read_text()
 
 
+@pytest.mark.skipif(shutil.which("dot") is None, reason="Graphviz is not installed")
+def test_the_picture_carries_the_colours_of_a_profile(assay, tmp_path):
+    model, found = tmp_path / "net.tflite", tmp_path / "profile.json"
+    model.write_bytes(float_network())
+    assert assay("profile", model, "--json", found).code == 0
+    assert assay("inspect", model, "--svg", tmp_path / "net.svg", "--profile", found).code == 0
+    picture = (tmp_path / "net.svg").read_text()
+    # The longest layer is darkest; what was fused into others is white, without a time.
+    assert "#08306b" in picture
+    assert "#ffffff" in picture
+    kernels = json.loads(found.read_text())["kernels"]
+    longest = max(kernels, key=lambda kernel: kernel["median_ms"])
+    assert max(layer["macs"] for layer in longest["call"]["layers"]) > 0
+    assert 1 <= picture.count(" ms</text>") <= len(kernels)
+
+
+def test_profiles_that_cannot_colour(refused, broken, tmp_path):
+    picture = ("--svg", tmp_path / "net.svg")
+    other, text = tmp_path / "other.json", tmp_path / "text.json"
+    assert "--profile is for --svg" in refused("inspect", broken, "--profile", other)
+    assert "cannot be read" in refused("inspect", broken, *picture, "--profile", other)
+    text.write_text("[1, 2]")
+    assert "holds no profile" in refused("inspect", broken, *picture, "--profile", text)
+    layer = {"operator": 0, "op": "ADD", "name": "y", "shape": [1], "macs": 0}
+    call = {name: [] for name in ("serves", "input_shapes", "input_dtypes")}
+    call |= {name: [] for name in ("output_shapes", "output_dtypes")}
+    call |= {"symbol": "add", "layers": [layer], "read_bytes": 0, "written_bytes": 0}
+    times = {"median_ms": 1.0, "p10_ms": 1.0, "p90_ms": 1.0}
+    facts = {"model": "sum", "runtime": "tvm", "threads": 1, "runs": 1, "schema": 1}
+    document = {**facts, "total_ms": 1.0, "hook_ms": 0.0, "kernels": [{"call": call, **times}]}
+    other.write_text(json.dumps(document))
+    reason = refused("inspect", broken, *picture, "--profile", other)
+    assert "is about sum, another model" in reason
+
+
 def test_a_file_that_is_none(refused, tmp_path):
     assert "absent.tflite does not exist" in refused("inspect", tmp_path / "absent.tflite")
     (tmp_path / "text.tflite").write_text("no model at all")

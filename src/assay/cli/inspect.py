@@ -29,6 +29,10 @@ def inspect_model(
             metavar="FILE", help="Draw the graph; needs Graphviz.", callback=options.writable
         ),
     ] = None,
+    profile: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(metavar="FILE", help="Colour --svg by what assay profile --json wrote there."),
+    ] = None,
     json: options.Json = None,
 ) -> None:
     """Show tensors, operators and what does not compile; needs no TVM."""
@@ -37,13 +41,14 @@ def inspect_model(
     from assay.model.inspection import inspect
 
     facts = assay.read(model)
+    times = _times(profile, facts, svg)
     operators = inspect(facts)
     missing = _unsupported(facts)
     if svg is not None:
         from assay.report.graph import graph_svg
 
         reasons = {each.index: each.why for each in missing}
-        write_text(svg, graph_svg(facts.name, operators, reasons))
+        write_text(svg, graph_svg(facts.name, operators, reasons, times))
     options.write_json(json, document(facts, operators, missing))
     _print(facts, operators, missing, layers)
 
@@ -57,6 +62,19 @@ def _unsupported(model: Model) -> list[Unsupported]:
     from assay.compiler.frontend.support import unsupported
 
     return unsupported(model)
+
+
+def _times(profile: Path | None, model: Model, svg: Path | None) -> dict[str, float] | None:
+    """Return the time of each layer from a profile, if one is given."""
+    from assay.errors import ConfigError
+
+    if profile is None:
+        return None
+    if svg is None:
+        raise ConfigError("--profile is for --svg: give both")
+    from assay.timing.layer_times import layer_times
+
+    return layer_times(profile, model)
 
 
 def document(
