@@ -139,10 +139,11 @@ def _stock(mod: Any, job: Job, target: Any) -> tuple[Any, Facts, None]:
     ops = read_graph(mod)
     for stock in stock_passes(target):
         mod = stock(mod)
-    return mod, _facts(job, ops, ops, mod, frozenset()), None
+    return mod, _facts(job, ops, ops, mod, frozenset(), ops), None
 
 
 def _own(mod: Any, job: Job, target: Any) -> tuple[Any, Facts, StaticPlan | None]:
+    imported = read_graph(mod)
     mod = _run(GRAPH, mod, job)
     ops = read_graph(mod)
     mod = _run(BINDING, mod, job)
@@ -153,10 +154,10 @@ def _own(mod: Any, job: Job, target: Any) -> tuple[Any, Facts, StaticPlan | None
         mod = with_constants(mod, plan)
     for lowering in tvm_api.lowering_passes(target):
         mod = lowering(mod)
-    return mod, _facts(job, ops, left, mod, bound), plan
+    return mod, _facts(job, ops, left, mod, bound, imported), plan
 
 
-def _facts(job: Job, ops: Any, left: Any, mod: Any, bound: frozenset[str]) -> Facts:
+def _facts(job: Job, ops: Any, left: Any, mod: Any, bound: frozenset[str], imported: Any) -> Facts:
     """Join what was read off a build; ``left`` are the operators that no kernel was bound to."""
     return Facts(
         config=job.config,
@@ -165,6 +166,7 @@ def _facts(job: Job, ops: Any, left: Any, mod: Any, bound: frozenset[str]) -> Fa
         ops=ops,
         loops=tuple(op for op in left if op.heavy),
         kernels=read_kernels(mod, bound),
+        imported=imported,
     )
 
 

@@ -1,4 +1,4 @@
-"""Two small networks that hold one of each heavy operator."""
+"""Small networks that hold one of each heavy operator."""
 
 from __future__ import annotations
 
@@ -58,4 +58,20 @@ def integer_network() -> bytes:
     y = graph.op("RESHAPE", [y, graph.constant("s", np.int32([1, 2304]))], (1, 2304), "int8", q)
     f = graph.constant("f", rng.integers(-127, 128, (10, 2304)).astype(np.int8), per_tensor(0.01))
     graph.output(graph.op("FULLY_CONNECTED", [y, f, -1], (1, 10), "int8", q))
+    return graph.build()
+
+
+def dynamic_network() -> bytes:
+    """A convolution and a dense layer on FP32 with INT8 weights: a dynamic-range model."""
+    graph = GraphBuilder()
+    rng = np.random.default_rng(0)
+
+    def weights(name, *shape):
+        values = rng.integers(-127, 128, shape).astype(np.int8)
+        return graph.constant(name, values, per_axis([0.01] * shape[0], 0))
+
+    x = graph.input("x", (1, 12, 12, 3))
+    y = graph.op("CONV_2D", [x, weights("w", 16, 3, 3, 3), -1], (1, 12, 12, 16))
+    y = graph.op("RESHAPE", [y, graph.constant("s", np.int32([1, 2304]))], (1, 2304))
+    graph.output(graph.op("FULLY_CONNECTED", [y, weights("f", 10, 2304), -1], (1, 10)))
     return graph.build()

@@ -13,7 +13,7 @@ import assay
 from assay.compiler.config import Config
 from assay.compiler.remarks.catalogue import RULES
 from assay.compiler.remarks.fix import fixed
-from tests.compiler.remarks.networks import float_network, integer_network
+from tests.compiler.remarks.networks import dynamic_network, float_network, integer_network
 
 STOCK = Config(pipeline="stock")
 BEFORE = Config(layout="nchw", convert_ops=("conv2d",))
@@ -29,17 +29,22 @@ CASES = {
     "precision/float-in-int8": ("int8", Config(precision="float"), 3, GOOD),
     "precision/no-dot-product": ("int8", Config(target="llvm"), 1, None),
     "precision/weights-widened": ("int8", Config(precision="float"), 3, GOOD),
+    "precision/weights-kept": ("dynamic", Config(opt_level=1), 2, GOOD),
+    "precision/weights-dequantized": ("dynamic", Config(opt_level=2), 2, Config(opt_level=0)),
     "schedule/none": ("float", STOCK, 1, GOOD),
     "schedule/untiled": ("float", Config(opt_level=2), 3, GOOD),
     "fusion/missed": ("float", Config(opt_level=0), 4, Config(opt_level=1)),
 }
+
+NO_FAULT = {"precision/weights-dequantized"}
+NETWORKS = {"float": float_network, "int8": integer_network, "dynamic": dynamic_network}
 
 
 @lru_cache
 def remarks(network, config):
     with TemporaryDirectory() as folder:
         path = Path(folder) / "model.tflite"
-        path.write_bytes(float_network() if network == "float" else integer_network())
+        path.write_bytes(NETWORKS[network]())
         return assay.compile(path, **config.as_dict()).remarks
 
 
@@ -65,7 +70,9 @@ def test_it_finds_nothing_where_there_is_nothing(rule):
     assert of(rule, model, good) == []
 
 
-@pytest.mark.parametrize("rule", [rule for rule, case in CASES.items() if case[3] is not None])
+@pytest.mark.parametrize(
+    "rule", [rule for rule in CASES if CASES[rule][3] and rule not in NO_FAULT]
+)
 def test_its_fix_mends_it(rule):
     model, config, _, _ = CASES[rule]
     fixes = [remark for remark in of(rule, model, config) if remark.fix]
@@ -103,3 +110,24 @@ def test_remarks_name_the_layer():
     layers = [remark.layer for remark in found]
     assert len(set(layers)) == 2
     assert all(layers)
+
+
+@pytest.mark.parametrize(
+    ("config", "kept"),
+    [
+        *((Config(opt_level=level), level < 2) for level in range(5)),
+        (Config(opt_level=1, layout="nchw"), True),
+        (Config(opt_level=3, layout="nchw"), False),
+        (STOCK, False),
+    ],
+)
+def test_the_opt_level_says_what_becomes_of_dynamic_range_weights(config, kept, tmp_path):
+    """In bytes: INT8 weights (and scales) or FP32, as the remarks say."""
+    path = tmp_path / "model.tflite"
+    path.write_bytes(dynamic_network())
+    build = assay.compile(path, **config.as_dict())
+    told = [r.id for r in build.remarks if r.id.startswith("precision/weights-")]
+    assert told == [f"precision/weights-{'kept' if kept else 'dequantized'}"] * 2
+    weights = 16 * 27 + 10 * 2304
+    held = build.manifest.weights_bytes
+    assert held < 1.1 * weights if kept else held >= 4 * weights

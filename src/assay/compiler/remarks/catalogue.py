@@ -10,6 +10,7 @@ from assay.compiler.remarks.remark import Remark
 from assay.compiler.remarks.rules import (
     below_host,
     constant_transposed,
+    dynamic_range,
     float_in_int8,
     missed_fusion,
     nhwc_unscheduled,
@@ -28,6 +29,8 @@ RULES = (
     transpose_around_op.RULE,
     float_in_int8.RULE,
     weights_widened.RULE,
+    dynamic_range.KEPT,
+    dynamic_range.DEQUANTIZED,
     no_dot_product.RULE,
     nhwc_unscheduled.RULE,
     unscheduled.RULE,

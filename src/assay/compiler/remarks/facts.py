@@ -18,6 +18,7 @@ class OpFact:
     a constant; ``through`` the same, looking through permute_dims and reshape.
     at_input: nothing but quantize or dequantize lies between its data and the model's input.
     constant_data, constant_weights: whether the first and the second argument are constants.
+    weights_from: operator that made the second argument, looking through permute_dims and reshape.
     """
 
     name: str
@@ -30,6 +31,7 @@ class OpFact:
     at_input: bool
     constant_data: bool
     constant_weights: bool
+    weights_from: str = ""
 
 
 @dataclass(frozen=True)
@@ -60,9 +62,9 @@ class KernelFact:
 class Facts:
     """A build, as rules see it.
 
-    ops: the graph after its passes, before kernels are bound. loops: the heavy operators that no
-    kernel of assay's was bound to. kernels: the calls of one inference. host: the ISA of the
-    machine that compiles.
+    imported: the graph before any pass. ops: after its passes, before kernels are bound. loops:
+    the heavy operators that no kernel of assay's was bound to. kernels: the calls of one inference.
+    host: the ISA of the machine that compiles.
     """
 
     config: Config
@@ -71,6 +73,7 @@ class Facts:
     ops: tuple[OpFact, ...]
     loops: tuple[OpFact, ...]
     kernels: tuple[KernelFact, ...] = ()
+    imported: tuple[OpFact, ...] = ()
 
     @property
     def plain(self) -> bool:

@@ -19,6 +19,7 @@ def read_graph(mod: Any) -> tuple[OpFact, ...]:
 
 
 _CALLS = ("", "call_tir")
+_MOVES = ("permute_dims", "reshape")
 
 
 def _fact(call: Any, made_by: dict[Any, Any]) -> OpFact:
@@ -32,10 +33,11 @@ def _fact(call: Any, made_by: dict[Any, Any]) -> OpFact:
         layout=_layout(call),
         dtype=str(getattr(getattr(data, "ty", None), "dtype", "")),
         source=_source(data, made_by, ()),
-        through=_source(data, made_by, ("permute_dims", "reshape")),
+        through=_source(data, made_by, _MOVES),
         at_input=_at_the_input(data, made_by),
         constant_data=tvm_api.is_constant(data),
         constant_weights=heavy and tvm_api.is_constant(call.args[1]),
+        weights_from=_source(call.args[1], made_by, _MOVES) if heavy else "",
     )
 
 
