@@ -23,6 +23,8 @@ from typer.testing import CliRunner
 
 from assay.cli.main import app
 from assay.compiler import config, pipeline, target
+from assay.compiler.frontend import operators as tflite_operators
+from assay.compiler.frontend.onnx import operators as onnx_operators
 from assay.compiler.remarks.catalogue import RULES
 from assay.lab.plan import Experiment, plan
 
@@ -49,7 +51,13 @@ def generators() -> dict[str, Callable[[], str]]:
     """Return what makes each region, by the region's name."""
     group = typer.main.get_command(app)
     commands = {f"help {name}": partial(help_text, name) for name in group.commands}
-    tables = {"passes": pass_table, "isa": isa_table, "experiments": experiment_table}
+    tables = {
+        "passes": pass_table,
+        "isa": isa_table,
+        "experiments": experiment_table,
+        "TFLite operators": tflite_operators.operators_table,
+        "ONNX operators": onnx_operators.operators_table,
+    }
     return {"help": help_text, "remarks": remark_list, **commands, **tables}
 
 

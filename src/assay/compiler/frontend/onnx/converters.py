@@ -5,12 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from tvm import relax
 
 from assay.compiler import tvm_api
 
 Convert = Callable[[Sequence[Any], Mapping[str, Any]], Any]
 """From operands (None where one is left out) and attributes to an expression or a tuple."""
+
+
+def _batch_norm(inputs: Sequence[Any], attributes: Mapping[str, Any]) -> Any:
+    """Return ``x * s + t`` in each channel, which joins the kernels around it in any layout."""
+    if attributes.get("training_mode"):
+        raise ValueError("it is in training mode")
+    x, *given = inputs
+    gamma, beta, mean, variance = (each.value.numpy().astype(np.float64) for each in given)
+    scale = gamma / np.sqrt(variance + attributes.get("epsilon", 1e-5))
+    along = (-1, *[1] * (len(x.ty.shape) - 2))
+    factor, term = (
+        relax.const(value.reshape(along).astype(str(x.ty.dtype)))
+        for value in (scale, beta - mean * scale)
+    )
+    return relax.op.add(relax.op.multiply(x, factor), term)
 
 
 def _clip(inputs: Sequence[Any], attributes: Mapping[str, Any]) -> Any:
@@ -28,11 +44,17 @@ def _clip(inputs: Sequence[Any], attributes: Mapping[str, Any]) -> Any:
 
 
 def _range(dtype: str) -> tuple[float, float]:
-    import numpy as np
-
     if dtype.startswith(("float", "bfloat")):
         return -float("inf"), float("inf")
     return float(np.iinfo(dtype).min), float(np.iinfo(dtype).max)
+
+
+def _equal(inputs: Sequence[Any], attributes: Mapping[str, Any]) -> Any:
+    """Compare; TVM 0.27 compares booleans as floating-point numbers, which LLVM refuses."""
+    first, second = inputs
+    if str(first.ty.dtype) == "bool":
+        first, second = (relax.op.astype(each, "int8") for each in (first, second))
+    return relax.op.equal(first, second)
 
 
 def _hard_swish(inputs: Sequence[Any], attributes: Mapping[str, Any]) -> Any:
@@ -42,4 +64,9 @@ def _hard_swish(inputs: Sequence[Any], attributes: Mapping[str, Any]) -> Any:
     return relax.op.divide(relax.op.multiply(x, limited), six)
 
 
-CONVERTERS: Mapping[str, Convert] = {"Clip": _clip, "HardSwish": _hard_swish}
+CONVERTERS: Mapping[str, Convert] = {
+    "BatchNormalization": _batch_norm,
+    "Clip": _clip,
+    "Equal": _equal,
+    "HardSwish": _hard_swish,
+}

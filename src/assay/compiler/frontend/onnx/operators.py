@@ -18,21 +18,29 @@ def _entries(names: str, known: Mapping[int, str] | None = None) -> dict[str, En
 
 
 OPERATORS: dict[str, Entry] = {
-    **_entries("Conv ConvTranspose Gemm MatMul"),
+    **_entries("Conv ConvTranspose Gemm MatMul Einsum"),
     **_entries("MaxPool AveragePool GlobalAveragePool GlobalMaxPool"),
     **_entries("QuantizeLinear DequantizeLinear", {1: "scale", 2: "zero point"}),
-    **_entries("BatchNormalization InstanceNormalization LayerNormalization"),
+    **_entries("BatchNormalization", {1: "scale", 2: "bias", 3: "mean", 4: "variance"}),
+    **_entries("InstanceNormalization LayerNormalization LRN"),
     **_entries(
-        "Relu LeakyRelu PRelu Elu Selu Sigmoid HardSigmoid HardSwish Tanh Softplus Softsign"
+        "Relu LeakyRelu PRelu Elu Selu Sigmoid HardSigmoid HardSwish Tanh Softplus Softsign Mish "
+        "ThresholdedRelu Shrink Gelu"
     ),
-    **_entries("Gelu Erf Exp Log Sqrt Abs Neg Reciprocal Floor Ceil Sin Cos Sign"),
+    **_entries("Erf Exp Log Sqrt Abs Neg Reciprocal Floor Ceil Round Sign IsNaN"),
+    **_entries("Sin Cos Tan Atan Sinh Cosh"),
     **_entries("Clip", {1: "minimum", 2: "maximum"}),
     **_entries("Softmax LogSoftmax"),
-    **_entries("Add Sub Mul Div Pow Min Max Sum Mean"),
-    **_entries("Equal Greater Less Where Not And Or Cast"),
-    **_entries("ReduceMean ReduceSum ReduceMax ReduceMin ReduceProd ReduceL2", {1: "axes"}),
+    **_entries("Add Sub Mul Div Mod Pow Min Max Sum Mean"),
+    **_entries("Equal Greater GreaterOrEqual Less LessOrEqual Where Not And Or Xor Cast"),
+    **_entries("ReduceMean ReduceSum ReduceMax ReduceMin ReduceProd", {1: "axes"}),
+    **_entries("ReduceL1 ReduceL2 ReduceLogSumExp ReduceSumSquare", {1: "axes"}),
     **_entries("ArgMax ArgMin"),
-    **_entries("Identity Dropout Concat Transpose Flatten Gather DepthToSpace SpaceToDepth"),
+    **_entries("CumSum", {1: "axis"}),
+    **_entries("TopK", {1: "count"}),
+    **_entries("Identity Dropout Concat Transpose Flatten DepthToSpace SpaceToDepth"),
+    **_entries("Gather GatherElements GatherND"),
+    **_entries("Trilu", {1: "diagonal"}),
     **_entries("Reshape Expand", {1: "shape"}),
     **_entries("Squeeze Unsqueeze", {1: "axes"}),
     **_entries("Slice", {1: "starts", 2: "ends", 3: "axes", 4: "steps"}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from assay.compiler.frontend.onnx.folding import known_shapes
@@ -28,11 +29,11 @@ def unsupported(part: Any) -> list[Unsupported]:
     """Return all nodes of a static graph that do not compile, in order."""
     graph = part.graph
     shapes = known_shapes(graph)
-    constants = {each.name for each in graph.initializer}
+    constants = {each.name: each for each in graph.initializer}
     found = []
     open_names: set[str] = set()
     for node in graph.node:
-        why = _reason(node, constants)
+        why = _reason(node, constants) or _partial_pixels(node, constants, shapes)
         inferred = all(name in shapes or not name for name in node.output)
         # Only the first of a chain is to blame for shapes that are open.
         if not why and not inferred and open_names.isdisjoint(node.input):
@@ -45,7 +46,18 @@ def unsupported(part: Any) -> list[Unsupported]:
     return found
 
 
-def _reason(node: Any, constants: set[str]) -> str:
+def _partial_pixels(node: Any, constants: Mapping[str, Any], shapes: Mapping[str, Any]) -> str:
+    """Tell of scales to a size that they have to be rounded to: TVM's kernels know sizes only."""
+    from onnx import numpy_helper
+
+    name = node.input[2] if node.op_type == "Resize" and len(node.input) > 2 else ""
+    if not name or node.input[0] not in shapes:
+        return ""
+    sizes = numpy_helper.to_array(constants[name]) * shapes[node.input[0]]
+    return "" if (sizes == sizes.round()).all() else "its scales give no whole number of pixels"
+
+
+def _reason(node: Any, constants: Mapping[str, Any]) -> str:
     if node.domain not in ("", "ai.onnx"):
         return "not an operator of ONNX itself"
     entry = OPERATORS.get(node.op_type)

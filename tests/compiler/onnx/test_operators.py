@@ -1,0 +1,153 @@
+"""Every operator of the table, in each form that operator sets 13 to 22 give it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import numpy as np
+import pytest
+
+import assay
+from assay.compiler.frontend.onnx.operators import OPERATORS
+from assay.errors import UnsupportedOperatorError
+from assay.runtimes.tvm import open_build
+from tests.builder.onnx_net import OnnxNet
+from tests.compiler.onnx.cases import CASES, IMAGE, Case, Input, f32
+
+onnx = pytest.importorskip("onnx")
+ort = pytest.importorskip("onnxruntime")
+
+BY_NAME: dict[str, list[Case]] = defaultdict(list)
+for each in CASES:
+    BY_NAME[each.name].append(each)
+
+
+LAST = 22
+
+
+def changed(case: Case) -> bool:
+    """Tell whether an operator is another one in the case's first set than in its last."""
+    first, last = (
+        onnx.defs.get_schema(case.name, opset).since_version for opset in (case.since, case.until)
+    )
+    return bool(first != last)
+
+
+EARLIER = [
+    *((each.since, each) for each in CASES if changed(each)),
+    *((each.until, each) for each in CASES if each.until < LAST),
+]
+
+
+class Problem:
+    """Several cases in one file; ``feeds`` by input, ``tolerances`` by output."""
+
+    def __init__(self, opset: int, cases: list[Case], image: str | None = None) -> None:
+        self.net = OnnxNet(opset)
+        self.rng = np.random.default_rng(len(cases))
+        self.feeds: dict[str, np.ndarray] = {}
+        self.outputs: list[str] = []
+        self.tolerances: list[float] = []
+        self.start = self._convolved() if image else None
+        for case in cases:
+            names = [self._operand(operand) for operand in case.operands]
+            if self.start is not None:
+                names[0] = self.start
+            made = self.net.op(case.name, *names, outputs=case.outputs, **case.attributes)
+            made = [made] if case.outputs == 1 else made
+            self.outputs += made
+            self.tolerances += [case.tolerance] * len(made)
+
+    def check(self, path, **choices) -> None:
+        """Compile the file and compare each output with ONNX Runtime's."""
+        onnx.save(self._model(), path)
+        build = open_build(assay.compile(path, **choices))
+        found = build(*self.feeds.values())
+        found = found if isinstance(found, tuple) else (found,)
+        expected = ort.InferenceSession(str(path)).run(None, self.feeds)
+        for name, got, want, share in zip(
+            self.outputs, found, expected, self.tolerances, strict=True
+        ):
+            maker = next(node for node in self.net.nodes if name in node.output)
+            assert (got.shape, got.dtype) == (want.shape, want.dtype), maker
+            if want.dtype.kind == "f":
+                span = max(np.ptp(want), np.abs(want).max())
+                np.testing.assert_allclose(got, want, rtol=0, atol=share * span, err_msg=str(maker))
+            else:
+                np.testing.assert_array_equal(got, want, err_msg=str(maker))
+
+    def _convolved(self) -> str:
+        """Return what a convolution makes of an image: in NHWC once it is compiled."""
+        name = self._operand(Input(IMAGE, low=0.5))
+        identity = np.eye(IMAGE[1], dtype=np.float32).reshape(IMAGE[1], IMAGE[1], 1, 1)
+        made: str = self.net.op("Conv", name, self.net.constant(identity))
+        return made
+
+    def _operand(self, operand) -> str:
+        if operand is None:
+            return ""
+        if not isinstance(operand, Input):
+            return self.net.constant(operand)
+        name = self.net.input(f"x{len(self.feeds)}", operand.shape, operand.dtype)
+        if operand.dtype == "float32":
+            value = self.rng.uniform(operand.low, operand.high, operand.shape)
+        else:
+            high = 1 if operand.dtype == "bool" else int(operand.high)
+            value = self.rng.integers(min(int(operand.low), high), high + 1, operand.shape)
+        self.feeds[name] = value.astype(operand.dtype)
+        return name
+
+    def _model(self):
+        helper = onnx.helper
+        ports = [helper.make_empty_tensor_value_info(name) for name in self.outputs]
+        net = self.net
+        graph = helper.make_graph(net.nodes, "net", net.inputs, ports, net.constants)
+        sets = [helper.make_opsetid("", net.opset)]
+        model = helper.make_model(graph, opset_imports=sets, ir_version=8)
+        return onnx.shape_inference.infer_shapes(model)
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+def test_an_operator_computes_what_onnx_runtime_computes(name, tmp_path):
+    cases = [each for each in BY_NAME[name] if each.until == LAST]
+    Problem(LAST, cases).check(tmp_path / "net.onnx", opt_level=1)
+
+
+@pytest.mark.parametrize("opset", sorted({opset for opset, _ in EARLIER}))
+def test_earlier_forms_of_operators(opset, tmp_path):
+    cases = [case for first, case in EARLIER if first == opset]
+    Problem(opset, cases).check(tmp_path / "net.onnx", opt_level=1)
+
+
+def test_operators_on_what_a_convolution_leaves_in_nhwc(tmp_path):
+    def takes_an_image(case: Case) -> bool:
+        first = case.operands[0]
+        return isinstance(first, Input) and (first.shape, first.dtype) == (IMAGE, "float32")
+
+    cases = [each for each in CASES if each.until == 22 and takes_an_image(each)]
+    problem = Problem(22, cases, image="x")
+    assert len({each.name for each in cases}) > 40
+    problem.check(tmp_path / "net.onnx", opt_level=3)
+
+
+def test_the_table_holds_just_what_the_cases_cover():
+    quantization = {"QuantizeLinear", "DequantizeLinear"}  # they have a file of tests
+    assert OPERATORS.keys() - quantization == BY_NAME.keys()
+
+
+def test_scales_that_leave_part_of_a_pixel_are_refused(tmp_path):
+    net = OnnxNet()
+    y = net.op("Resize", net.input("x", IMAGE), "", net.constant(f32(1, 1, 0.5, 0.6)))
+    with pytest.raises(UnsupportedOperatorError, match="Resize at operator 0: its scales"):
+        assay.compile(net.save(tmp_path / "net.onnx", y))
+
+
+def test_batch_normalization_of_its_own_stays_in_nhwc(tmp_path):
+    net = OnnxNet()
+    x = net.conv(net.input("x", [1, 3, 6, 6]), (3, 4))
+    y = net.batch_norm(net.op("Add", x, net.op("Relu", x)), 4)
+    file = net.save(tmp_path / "net.onnx", net.conv(y, (4, 4)))
+    log = assay.compile(file, opt_level=3).log
+    converted = next(line for line in log if line.startswith("[pass] ConvertToNHWC"))
+    assert "2 permute_dims" in converted  # at input and output
+    assert "batch_norm" not in converted
