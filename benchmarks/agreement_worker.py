@@ -1,0 +1,160 @@
+"""One model's builds against LiteRT, in a process of its own: see ``benchmarks.agreement``.
+
+    python -m benchmarks.agreement_worker MODEL CACHE LEVEL:LAYOUT...
+
+Prints one JSON object a line: first how far LiteRT's own fast kernels are from its reference
+kernels, then what each build is off.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from assay.compiler.build import compile_model
+from assay.compiler.config import Config
+from assay.model.facts import Model
+from assay.model.reader import read
+from assay.model.spec import TensorSpec
+from assay.runtimes.base import Runtime
+from assay.runtimes.litert import open_litert
+from assay.runtimes.tvm import open_build
+
+INPUTS = 20
+
+# A float model does not tell the range of its data; its quantized sibling does.
+SIBLINGS = {
+    "ad01_fp32": "ad01_int8",
+    "kws_ref_model_float32": "kws_ref_model",
+    "pretrainedResnet": "pretrainedResnet_quant",
+    "vww_96_float": "vww_96_int8",
+    "pet-dataset-tensorflow.fp32": "pet-dataset-tensorflow.int8-0.8",
+}
+
+Array = npt.NDArray[Any]
+Outputs = list[list[Array]]
+"""By inference, then by output."""
+
+
+def data_range(path: Path, index: int) -> tuple[float, float]:
+    """Return the least and largest real value that an input of a quantized model stands for."""
+    spec = read(path).inputs[index]
+    assert spec.quantization is not None, f"{path}: input {index} is not quantized"
+    (scale,), (zero_point,) = spec.quantization.scale, spec.quantization.zero_point
+    limits = np.iinfo(spec.dtype)
+    return scale * (int(limits.min) - zero_point), scale * (int(limits.max) - zero_point)
+
+
+def sibling(path: Path) -> Path:
+    """Return the quantized model beside a float one."""
+    name = SIBLINGS.get(path.stem, path.stem.replace(".fp32", ".int8"))
+    return path.with_name(f"{name}.tflite")
+
+
+def feeds(path: Path, specs: tuple[TensorSpec, ...], seed: int) -> list[Array]:
+    """Return one random value for each input, uniform over the range of the model's data."""
+    rng = np.random.default_rng(seed)
+    made: list[Array] = []
+    for index, spec in enumerate(specs):
+        if spec.dtype == "float32":
+            low, high = data_range(sibling(path), index)
+            made.append(rng.uniform(low, high, spec.shape).astype(np.float32))
+        else:
+            limits = np.iinfo(spec.dtype)
+            made.append(rng.integers(limits.min, limits.max, spec.shape, spec.dtype, endpoint=True))
+    return made
+
+
+def outputs_of(runtime: Runtime, path: Path) -> Outputs:
+    """Run all the inputs."""
+    found: Outputs = []
+    for seed in range(INPUTS):
+        result = runtime(*feeds(path, runtime.inputs, seed))
+        found.append(list(result) if isinstance(result, tuple) else [result])
+    return found
+
+
+def difference(spec: TensorSpec, ours: list[Array], reference: list[Array]) -> dict[str, Any]:
+    """Return how far one output is off over all inferences.
+
+    Float: the largest difference, and the range of the reference's values. Quantized: how many
+    values differ by how many steps, and the mean of each inference. Other integers are indices:
+    they are equal or not (1).
+    """
+    actual, expected = np.stack(ours), np.stack(reference)
+    assert actual.shape == expected.shape
+    assert actual.dtype == expected.dtype
+    if expected.dtype == np.float32:
+        largest = np.abs(actual.astype(np.float64) - expected).max()
+        return {"name": spec.name, "largest": float(largest), "range": float(np.ptp(expected))}
+    steps = np.abs(actual.astype(np.int64) - expected.astype(np.int64))
+    if spec.quantization is None:
+        steps = np.minimum(steps, 1)
+    values, counts = np.unique(steps, return_counts=True)
+    counted = {str(value): int(count) for value, count in zip(values, counts, strict=True)}
+    means = steps.reshape(len(steps), -1).mean(axis=1).tolist()
+    return {"name": spec.name, "steps": counted, "means": means}
+
+
+def expected_of(path: Path, model: Model, cache: Path) -> tuple[Outputs, Outputs]:
+    """Return what LiteRT's reference kernels and its XNNPACK compute; the slow part is kept."""
+    file = cache / f"{path.stem}-{model.sha256[:16]}.npz"
+    if not file.is_file():
+        both = (
+            outputs_of(open_litert(path, reference=True), path),
+            outputs_of(open_litert(path), path),
+        )
+        cache.mkdir(parents=True, exist_ok=True)
+        np.savez(
+            file,
+            **{
+                f"{kind}_{seed}_{index}": value
+                for kind, found in zip(("reference", "xnnpack"), both, strict=True)
+                for seed, values in enumerate(found)
+                for index, value in enumerate(values)
+            },
+        )
+    with np.load(file) as kept:
+        count = len(model.outputs)
+        reference, xnnpack = (
+            [[kept[f"{kind}_{seed}_{index}"] for index in range(count)] for seed in range(INPUTS)]
+            for kind in ("reference", "xnnpack")
+        )
+    return reference, xnnpack
+
+
+def compare(model: Model, ours: Outputs, reference: Outputs) -> list[dict[str, Any]]:
+    """Return the difference of each output."""
+    return [
+        difference(spec, [each[index] for each in ours], [each[index] for each in reference])
+        for index, spec in enumerate(model.outputs)
+    ]
+
+
+def main() -> None:
+    """Compare every build that was asked for, in that order."""
+    path, cache = Path(sys.argv[1]), Path(sys.argv[2])
+    model = read(path)
+    reference, xnnpack = expected_of(path, model, cache)
+    facts = {"precision": model.precision, "sha256": model.sha256, "macs": model.macs}
+    _say({"xnnpack": compare(model, xnnpack, reference), **facts})
+    for pair in sys.argv[3:]:
+        level, layout = pair.split(":")
+        config = Config(opt_level=int(level), layout=layout)  # type: ignore[arg-type]
+        build = compile_model(model, config)
+        ours = outputs_of(open_build(build), path)
+        found = {"outputs": compare(model, ours, reference), "compile_s": build.manifest.compile_s}
+        _say({"build": pair, **found})
+
+
+def _say(message: dict[str, Any]) -> None:
+    print(json.dumps(message), flush=True)
+
+
+if __name__ == "__main__":
+    main()
