@@ -104,7 +104,8 @@ def _summary(models: Iterable[tuple[str, dict[str, Any]]]) -> str:
     models = list(models)
     built = [(name, known, *each) for name, known in models for each in known["builds"].items()]
     wrong = [
-        f"- {name}, level {pair.replace(':', ', ').upper()}: {verdict(known, build)}"
+        f"- {name}, level {pair.replace(':', ', ').upper()}: {verdict(known, build)}; "
+        f"XNNPACK: {distance(known['xnnpack'])}"
         for name, known, pair, build in built
         if "failure" in build or not agrees(known, build)
     ]
