@@ -263,15 +263,24 @@ def constant(value: float, lanes: int = 1, dtype: str = "float32") -> Expr:
 
 
 def minimum(left: Expr, right: Expr) -> Expr:
-    """Return the smaller of two indices or vectors, at once if both are Python ints."""
+    """Return the smaller of two indices or vectors, at once if both are Python ints.
+
+    TVM makes ``left < right ? left : right`` of it, so that of a float that is not a number and a
+    constant, the result is the constant if that is on the right: constants go to the left.
+    """
     both = isinstance(left, int) and isinstance(right, int)
-    return min(left, right) if both else tirx.min(left, right)
+    return min(left, right) if both else tirx.min(*_constant_first(left, right))
 
 
 def maximum(left: Expr, right: Expr) -> Expr:
-    """Return the larger of two indices or vectors, at once if both are Python ints."""
+    """Return the larger of two indices or vectors; see ``minimum``."""
     both = isinstance(left, int) and isinstance(right, int)
-    return max(left, right) if both else tirx.max(left, right)
+    return max(left, right) if both else tirx.max(*_constant_first(left, right))
+
+
+def _constant_first(left: Expr, right: Expr) -> tuple[Expr, Expr]:
+    scalar = right.value if isinstance(right, tirx.Broadcast) else right
+    return (right, left) if isinstance(scalar, tirx.FloatImm) else (left, right)
 
 
 def within(value: Expr, low: int, high: int) -> Expr:
