@@ -83,8 +83,9 @@ def _restore(files: dict[str, bytes], library: Path, name: str) -> Compiled | No
     def describe(size: int, digest: str) -> Manifest:
         return replace(manifest, library_bytes=size, library_sha256=digest)
 
-    def export(temporary: Path) -> None:
+    def export(temporary: Path) -> bytes:
         temporary.write_bytes(data)
+        return data
 
     written = write_artifact(library, export, describe)
     return Compiled(written, log, cached=True)

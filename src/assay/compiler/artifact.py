@@ -56,18 +56,17 @@ def manifest_path(library: Path) -> Path:
 
 
 def write_artifact(
-    library: Path, export: Callable[[Path], None], describe: Callable[[int, str], Manifest]
+    library: Path, export: Callable[[Path], bytes | None], describe: Callable[[int, str], Manifest]
 ) -> Manifest:
     """Export to a temporary name, then put library and manifest in place, the manifest last.
 
-    A loader refuses a library whose hash is not the manifest's, so an interruption between the
-    two leaves either the old pair or a pair that is noticed. ArtifactError if the path cannot
-    be written.
+    ``export`` may return what it wrote, else that is read back. A loader refuses a library whose
+    hash is not the manifest's, so an interruption between the two leaves either the old pair or a
+    pair that is noticed. ArtifactError if the path cannot be written.
     """
     try:
         with replace_file(library) as temporary:
-            export(temporary)
-            data = temporary.read_bytes()
+            data = export(temporary) or temporary.read_bytes()
             manifest = describe(len(data), hashlib.sha256(data).hexdigest())
         with replace_file(manifest_path(library)) as temporary:
             temporary.write_text(json.dumps(asdict(manifest), indent=2) + "\n")
