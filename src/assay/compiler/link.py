@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from collections.abc import Sequence
 from importlib.resources import files
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from assay.errors import CompileError
@@ -13,12 +16,19 @@ from assay.errors import CompileError
 def link_shared(output: str, objects: Sequence[str], **_unused: Any) -> None:
     """Link ELF objects to a shared library (the signature is TVM's ``fcompile``).
 
-    Undefined symbols (libm, TVM's runtime) are left to the loading process, which has them.
+    Undefined symbols (libm, TVM's runtime) are left to the loading process, which has them. LLD
+    writes to a temporary directory: on a full disk it dies of SIGBUS without a word, where copying
+    is an OSError that says why.
     """
-    command = [*linker(), "-shared", "-o", output, *objects]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise CompileError(f"LLD could not link {output}: {done.stderr.strip().splitlines()[-1]}")
+    with TemporaryDirectory(prefix="assay-") as folder:
+        linked = Path(folder) / "linked.so"
+        command = [*linker(), "-shared", "-o", str(linked), *objects]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            said = done.stderr.strip().splitlines()[-1:]
+            why = said[0] if said else f"it ended with code {done.returncode}"
+            raise CompileError(f"LLD could not link {output}: {why}; is there room in {folder}?")
+        shutil.copyfile(linked, output)
 
 
 def linker() -> list[str]:
