@@ -7,11 +7,14 @@ from tests.compiler.kernels.int8.harness import (
     ARM_SDOT,
     AVX2,
     TARGETS,
+    X86,
     assembly,
     isa,
     run,
     stored,
 )
+
+VBMI = f"{X86} -mcpu=icelake-server"
 
 
 def check(shape, text, parallel=1):
@@ -36,7 +39,9 @@ def test_threads_share_large_tensors():
     assert "T.parallel" in check((500, 1001), AVX2, 3).script()
 
 
-@pytest.mark.parametrize(("text", "instruction"), [(AVX2, "vpshufb"), (ARM_SDOT, "tbx")])
+@pytest.mark.parametrize(
+    ("text", "instruction"), [(AVX2, "vpshufb"), (ARM_SDOT, "tbx"), (VBMI, "vpermt2b")]
+)
 def test_many_entries_are_looked_up_at_once(text, instruction):
     code = assembly(lookup.generate(Lookup((100,)), isa(text), "kernel"), text)
     assert f"\t{instruction}\t" in code

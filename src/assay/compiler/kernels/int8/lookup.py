@@ -4,7 +4,8 @@ CPUs with vectors of 32 bytes or more look up 16 entries at a time: their byte s
 four bits of an index and gives zero if the highest is set. Lowering the index by 16 from table to
 table makes each of the 16 tables count for the indices that reach it; since a table also counts for
 the next seven, it holds the exclusive or of what is wanted and what the seven before it give.
-ARM looks up 64 entries at a time and gives zero beyond them.
+AVX512-VBMI picks among 128 entries at a time, which leaves one choice between two halves. ARM looks
+up 64 entries at a time and gives zero beyond them.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from assay.compiler.kernels.builder import Buffer, Expr, constant
 from assay.compiler.kernels.int8.builder import IntegerKernelBuilder
 from assay.compiler.kernels.int8.epilogue import load_first, store_first
 from assay.compiler.kernels.int8.loops import for_each_vector
-from assay.compiler.kernels.int8.vectors import bits_as, llvm
+from assay.compiler.kernels.int8.vectors import bits_as, concatenate, llvm, shuffle
 from assay.compiler.target import Isa
 
 _SHUFFLES = {
@@ -29,6 +30,7 @@ _SHUFFLES = {
     32: "llvm.x86.avx2.pshuf.b",
     64: "llvm.x86.avx512.pshuf.b.512",
 }
+_PICK, _PICKED = "llvm.x86.avx512.vpermi2var.qi.512", 64
 _TABLE, _EXTEND = "llvm.aarch64.neon.tbl4.v16i8", "llvm.aarch64.neon.tbx4.v16i8"
 _ENTRIES, _ROW, _QUARTER = 256, 16, 64
 _REACH = 8  # rows from an index of 0 to the lowest with the highest bit set
@@ -69,7 +71,7 @@ def generate(problem: Lookup, isa: Isa, name: str, parallel: int = 1) -> Any:
         value = b.let(b.load(source, offsets[0], lanes))
         b.store(output, offsets[0], _looked_up(b, isa, table, value, lanes), lanes)
 
-    if not _shuffles(isa) and isa.arch != "aarch64":
+    if not (_shuffles(isa) or isa.byte_permute or isa.arch == "aarch64"):
         for_each_vector(b, isa, 1, [problem.shape] * 2, parallel, vector)
     elif size < _ROW:
         value = load_first(b, source, 0, _ROW, size)
@@ -80,8 +82,8 @@ def generate(problem: Lookup, isa: Isa, name: str, parallel: int = 1) -> Any:
 
 
 def _shuffles(isa: Isa) -> bool:
-    """Tell whether there is a byte shuffle: SSE2 has none, and is not told from SSSE3."""
-    return isa.arch == "x86_64" and isa.vector_bits > 128
+    """Tell whether rows of 16 are the best there is: SSE2 has none, and is not told from SSSE3."""
+    return isa.arch == "x86_64" and isa.vector_bits > 128 and not isa.byte_permute
 
 
 def _looked_up(b: IntegerKernelBuilder, isa: Isa, table: Buffer, value: Expr, lanes: int) -> Expr:
@@ -89,6 +91,8 @@ def _looked_up(b: IntegerKernelBuilder, isa: Isa, table: Buffer, value: Expr, la
         return b.load(table, tirx.Cast("int32", value))
     if isa.arch == "aarch64":
         return _quarters(b, table, value)
+    if isa.byte_permute:
+        return _halves(b, table, value, lanes)
     result: Expr = None
     upper = b.let(bits_as("int8", value - constant(_ENTRIES // 2, lanes, "uint8"), lanes))
     for row in range(_ENTRIES // _ROW):
@@ -101,6 +105,21 @@ def _looked_up(b: IntegerKernelBuilder, isa: Isa, table: Buffer, value: Expr, la
         found = llvm("uint8", lanes, _SHUFFLES[lanes], entries, index)
         result = b.let(found if result is None else tirx.bitwise_xor(result, found))
     return result
+
+
+def _halves(b: IntegerKernelBuilder, table: Buffer, value: Expr, lanes: int) -> Expr:
+    """Pick from the lower and from the upper 128 entries by the low seven bits of an index."""
+    index = value
+    if lanes < _PICKED:
+        index = b.let(concatenate([value] * (_PICKED // lanes), lanes))
+    quarters = [b.let(b.load(table, first, _PICKED)) for first in range(0, _ENTRIES, _PICKED)]
+    lower, upper = (
+        b.let(llvm("uint8", _PICKED, _PICK, left, index, right))
+        for left, right in (quarters[:2], quarters[2:])
+    )
+    is_lower = index < constant(_ENTRIES // 2, _PICKED, "uint8")
+    found = b.let(tirx.Select(is_lower, lower, upper))
+    return found if lanes == _PICKED else shuffle([found], range(lanes))
 
 
 def _quarters(b: IntegerKernelBuilder, table: Buffer, value: Expr) -> Expr:
