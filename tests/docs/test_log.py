@@ -7,7 +7,7 @@ import re
 import pytest
 
 import assay
-from tests.compiler.remarks.networks import float_network, integer_network
+from tests.compiler.remarks.networks import dynamic_network, float_network, integer_network
 from tests.docs.pages import DOCS
 
 
@@ -21,12 +21,12 @@ def patterns():
 
 @pytest.fixture(scope="module")
 def lines(tmp_path_factory):
-    """What builds of both networks log, at several levels and layouts."""
+    """What builds of all the networks log, at several levels and layouts."""
     folder = tmp_path_factory.mktemp("models")
     found = set()
-    for name, data in (("float", float_network()), ("int8", integer_network())):
-        path = folder / f"{name}.tflite"
-        path.write_bytes(data)
+    for network in (float_network, integer_network, dynamic_network):
+        path = folder / f"{network.__name__}.tflite"
+        path.write_bytes(network())
         for choices in (
             *({"opt_level": level} for level in range(5)),
             *({"layout": "nchw", "opt_level": level} for level in (0, 2, 3)),
