@@ -53,6 +53,15 @@ def test_what_may_be_chance_is_not_held_against_a_build():
     assert not agrees(facts, build(steps=by_chance, means=[0.52, 1.12, 0.82, 0.82]))
 
 
+def test_the_page_names_what_passes_by_chance_only():
+    xnnpack = {"steps": {"0": 60, "2": 40}, "means": [0.5, 1.1, 0.8, 0.8]}
+    found = build(steps={"0": 59, "2": 41}, means=[1.0, 0.6, 0.88, 0.8])
+    machine = {"cpu": "a CPU", "flags": [], "os": "an OS", "python": "3"}
+    facts = known(xnnpack=xnnpack, **{"1:nchw": found})
+    text = page({"models": {"net": facts}, "machine": machine, "versions": {}})
+    assert "not by more than chance gives: net 1 NCHW." in text
+
+
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory):
     """The benchmark on the digit classifier, run twice: the second time nothing is left to do."""
