@@ -317,3 +317,27 @@ def mixed_network():
 def test_nchw_runs_in_kernels_with_one_transpose(tmp_path, opt_level):
     left = check(mixed_network(), tmp_path, opt_level, layout="nchw")
     assert re.fullmatch(r"\d+ call_tir, 1 permute_dims", left)
+
+
+@pytest.mark.parametrize("padding", ["SAME", "VALID"])
+def test_a_transposed_convolution_takes_its_transposes_and_epilogue_along(tmp_path, padding):
+    graph, x = start(4, 5, 6)
+    out = (1, 8, 10, 7) if padding == "SAME" else (1, 9, 11, 7)
+    sizes = graph.constant("sizes", np.array(out, np.int32))
+    filter_, bias = graph.constant("w", weights(7, 3, 3, 6)), graph.constant("b", weights(7))
+    options = {"stride_h": 2, "stride_w": 2, "padding": padding, "activation": "RELU"}
+    graph.output(graph.op("TRANSPOSE_CONV", [sizes, filter_, x, bias], out, options=options))
+    assert check(graph, tmp_path) == "1 call_tir"
+
+
+def test_attention_needs_no_transposes(tmp_path):
+    graph = GraphBuilder()
+    heads, swapped = (1, 3, 9, 8), graph.constant("order", np.array([0, 2, 1, 3], np.int32))
+    inputs = [graph.input(name, (1, 9, 3, 8)) for name in "qkv"]
+    query, key, value = (graph.op("TRANSPOSE", [x, swapped], heads) for x in inputs)
+    scores = graph.op("BATCH_MATMUL", [query, key], (1, 3, 9, 9), options={"adj_y": True})
+    factor = graph.constant("factor", np.float32(0.4))
+    scores = graph.op("SOFTMAX", [graph.op("MUL", [scores, factor], (1, 3, 9, 9))], (1, 3, 9, 9))
+    mixed = graph.op("BATCH_MATMUL", [scores, value], heads)
+    graph.output(graph.op("TRANSPOSE", [mixed, swapped], (1, 9, 3, 8)))
+    assert check(graph, tmp_path) == "3 call_tir"

@@ -9,7 +9,7 @@ with only the taps that exist, so that there is neither a padding pass nor a tes
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -53,27 +53,31 @@ def pack(problem: Conv2d, isa: Isa, weights: NDArray[np.float32]) -> NDArray[np.
     import numpy as np
 
     matrix = weights.reshape(-1, problem.out_c)
-    runs = _make_plan(problem, isa, 1).runs
+    runs = make_plan(problem, isa, 1).runs
     groups = np.split(matrix, problem.groups, axis=1)
     return np.concatenate([pack_panels(group, runs) for group in groups])
+
+
+def packed_size(problem: Conv2d, plan: Plan) -> int:
+    """Return how many packed weights there are."""
+    return prod(problem.weights_shape[:3]) * problem.groups * packed_columns(plan.runs)
 
 
 def generate(problem: Conv2d, isa: Isa, name: str, parallel: int = 1) -> Any:
     """Return the kernel as a PrimFunc; parameters as :class:`Conv2d` says."""
     b = KernelBuilder()
     p = problem
-    plan = _make_plan(p, isa, parallel)
+    plan = make_plan(p, isa, parallel)
     source = b.parameter("input", p.input_shape)
-    columns = p.groups * packed_columns(plan.runs)
-    weights = b.parameter("weights", (prod(p.weights_shape[:3]) * columns,))
+    weights = b.parameter("weights", (packed_size(p, plan),))
     epilogue = EpilogueWriter(b, p.epilogue, p.output_shape)
     output = b.parameter("output", p.output_shape)
-    _DirectWriter(b, p, plan, source, weights, epilogue, output).write()
+    DirectWriter(b, p, plan, source, weights, epilogue, output).write()
     return b.function(name)
 
 
 @dataclass(frozen=True)
-class _Plan:
+class Plan:
     """Column panels of each group, tiles of output columns, output rows per block, threads."""
 
     runs: tuple[PanelRun, ...]
@@ -82,7 +86,8 @@ class _Plan:
     sharing: Sharing
 
 
-def _make_plan(p: Conv2d, isa: Isa, parallel: int) -> _Plan:
+def make_plan(p: Conv2d, isa: Isa, parallel: int) -> Plan:
+    """Choose panels, tiles, blocks and what threads share out."""
     depth, columns = prod(p.weights_shape[:3]), p.out_c // p.groups
     tile = choose_tile(isa, p.out_w, columns, depth)
     runs = split_columns(columns, isa.lanes(), tile.vectors)
@@ -98,7 +103,7 @@ def _make_plan(p: Conv2d, isa: Isa, parallel: int) -> _Plan:
         block_rows = max(1, min(p.out_h, isa.l2_bytes // 2 // row_bytes))
     if sharing == "rows" and p.batch < tasks:
         block_rows = min(block_rows, -(-p.out_h // tasks))
-    return _Plan(runs, tile_outputs(p.columns, tile.rows), block_rows, sharing)
+    return Plan(runs, tile_outputs(p.columns, tile.rows), block_rows, sharing)
 
 
 @dataclass(frozen=True)
@@ -112,14 +117,41 @@ class _Panel:
 
 
 @dataclass(frozen=True)
-class _DirectWriter:
+class RowTaps:
+    """What an output row sees: ``count`` rows from ``image_row`` on, and as many of the weights."""
+
+    count: Expr
+    image_row: Expr
+    weights_row: Expr
+
+
+@dataclass(frozen=True)
+class Part:
+    """Which outputs and weights of a larger problem a writer is for; by default all of its own.
+
+    Its output column ``c`` is column ``first_column + c * column_step`` of ``columns``; its packed
+    weights start at ``weights``. ``taps(b, row)`` says what a row of the output sees.
+    """
+
+    columns: int
+    first_column: int
+    column_step: int
+    weights: int
+    taps: Callable[[KernelBuilder, Expr], RowTaps]
+
+
+@dataclass(frozen=True)
+class DirectWriter:
+    """Writes all outputs of ``p``; with ``part``, at its places and from what its rows see."""
+
     b: KernelBuilder
     p: Conv2d
-    plan: _Plan
+    plan: Plan
     source: Buffer
     weights: Buffer
     epilogue: EpilogueWriter
     output: Buffer
+    part: Part | None = None
 
     @property
     def group_depth(self) -> int:
@@ -127,6 +159,7 @@ class _DirectWriter:
         return self.p.in_c // self.p.groups
 
     def write(self) -> None:
+        """Emit the loops."""
         b, runs = self.b, self.plan.runs
         if self.plan.sharing != "panels":
             self._row_blocks(self._all_panels)
@@ -160,7 +193,8 @@ class _DirectWriter:
         channel = group * (p.out_c // p.groups) + run.start + before
         packed = group * packed_columns(self.plan.runs) + run.packed + before
         depth = prod(p.weights_shape[:3])
-        return _Panel(run, b.let(channel), b.let(packed * depth), group * self.group_depth)
+        start = packed * depth + (self.part.weights if self.part else 0)
+        return _Panel(run, b.let(channel), b.let(start), group * self.group_depth)
 
     def _block(self, panel: _Panel, batch: Expr, first_row: Expr) -> None:
         b, p = self.b, self.p
@@ -169,13 +203,19 @@ class _DirectWriter:
             count = minimum(count, p.out_h - first_row)
         with b.serial(count) as index:
             row = b.let(first_row + index)
-            first, taps = p.rows.taps(b, row)
-            with b.when(taps > 0 if p.rows.some_see_nothing else True):
-                self._row(panel, batch, row, (first, b.let(maximum(taps, 1))))
-            with b.when(taps <= 0 if p.rows.some_see_nothing else False):
-                self._row(panel, batch, row, (0, 0))
+            taps = self.part.taps(b, row) if self.part else self._taps(row)
+            empty = self.part is not None or p.rows.some_see_nothing
+            with b.when(taps.count > 0 if empty else True):
+                self._row(panel, batch, row, replace(taps, count=b.let(maximum(taps.count, 1))))
+            with b.when(taps.count <= 0 if empty else False):
+                self._row(panel, batch, row, RowTaps(0, 0, 0))
 
-    def _row(self, panel: _Panel, batch: Expr, row: Expr, taps: tuple[Expr, Expr]) -> None:
+    def _taps(self, row: Expr) -> RowTaps:
+        p = self.p
+        first, count = p.rows.taps(self.b, row)
+        return RowTaps(count, row * p.stride_h + first * p.dilation_h - p.pad_top, first)
+
+    def _row(self, panel: _Panel, batch: Expr, row: Expr, taps: RowTaps) -> None:
         for tiles in self.plan.tiles:
             with self.b.serial(tiles.count) as tile:
                 column = tiles.start + tile * tiles.size
@@ -186,16 +226,20 @@ class _DirectWriter:
         panel: _Panel,
         batch: Expr,
         row: Expr,
-        taps: tuple[Expr, Expr],
+        taps: RowTaps,
         tiles: OutputTiles,
         column: Expr,
     ) -> None:
         b, p, run = self.b, self.p, panel.run
         tile = b.registers(tiles.size, run.widths)
         self.epilogue.start_tile(tile, panel.channel, run.vectors)
-        self._sums(tile, tiles, panel, batch, row, taps, column)
-        corner = b.let((batch * p.out_h + row) * p.out_w + column)
-        pixels = Pixels(corner, 1, tiles.size)
+        self._sums(tile, tiles, panel, batch, taps, column)
+        line = batch * p.out_h + row
+        corner, step = line * p.out_w + column, 1
+        if self.part:
+            step = self.part.column_step
+            corner = line * self.part.columns + self.part.first_column + column * step
+        pixels = Pixels(b.let(corner), 1, tiles.size, column_step=step)
         self.epilogue.write_tile(tile, self.output, pixels, batch, panel.channel, run.vectors)
 
     def _sums(
@@ -204,22 +248,20 @@ class _DirectWriter:
         tiles: OutputTiles,
         panel: _Panel,
         batch: Expr,
-        row: Expr,
-        taps: tuple[Expr, Expr],
+        taps: RowTaps,
         column: Expr,
     ) -> None:
         """Add all taps on the image."""
         b, p = self.b, self.p
-        first, count = taps
-        line = batch * p.in_h + row * p.stride_h + first * p.dilation_h - p.pad_top
+        line = batch * p.in_h + taps.image_row
         start = (line * p.in_w + (column * p.stride_w - p.pad_left)) * p.in_c + panel.in_channel
         start = b.let(start)
-        packed = b.let(panel.packed + first * self._packed_line(panel.run))
+        packed = b.let(panel.packed + taps.weights_row * self._packed_line(panel.run))
         for tap, count_w, outputs in self._tap_runs(tiles):
             source = start + tap * p.dilation_w * p.in_c
             weights = packed + tap * self.group_depth * panel.run.packed_columns
             length = count_w * self.group_depth
-            self._run(tile, panel.run, outputs, source, weights, count, length)
+            self._run(tile, panel.run, outputs, source, weights, taps.count, length)
 
     def _tap_runs(self, tiles: OutputTiles) -> list[tuple[int, int, list[int]]]:
         """Return (first tap, taps, outputs that see them) along a row of the window.

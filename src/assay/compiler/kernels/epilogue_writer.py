@@ -14,19 +14,21 @@ _STACK_FLOATS = 255  # TVM takes less than 1 KiB from the stack
 
 @dataclass(frozen=True)
 class Pixels:
-    """``rows`` x ``columns`` output pixels from ``corner`` on; ``row_step`` pixels between rows.
+    """``rows`` x ``columns`` output pixels from ``corner`` on.
 
-    Pixels count through all batch items. A register tile holds them row by row.
+    Rows are ``row_step`` pixels apart, columns ``column_step``. Pixels count through all batch
+    items. A register tile holds them row by row.
     """
 
     corner: Expr
     rows: int
     columns: int
     row_step: int = 0
+    column_step: int = 1
 
     def at(self, row: int, column: Expr) -> Expr:
         """Return the number of a pixel."""
-        return self.corner + (row * self.row_step + column)
+        return self.corner + (row * self.row_step + column * self.column_step)
 
 
 class EpilogueWriter:

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from assay.compiler.kernels import (
+    batch_matmul,
     dense,
     depthwise,
     direct,
@@ -15,8 +16,10 @@ from assay.compiler.kernels import (
     pool,
     reduction,
     softmax,
+    transposed,
     winograd,
 )
+from assay.compiler.kernels.batch_matmul import BatchMatmul
 from assay.compiler.kernels.elementwise import Elementwise
 from assay.compiler.kernels.generator import Generator
 from assay.compiler.kernels.int8.select import INT8_GENERATORS
@@ -27,16 +30,19 @@ from assay.compiler.kernels.pool import Pool2d
 from assay.compiler.kernels.problem import Conv2d, Dense
 from assay.compiler.kernels.reduction import Reduction
 from assay.compiler.kernels.softmax import Softmax
+from assay.compiler.kernels.transposed import TransposedConv2d
 from assay.compiler.target import Isa
 
 GENERATORS: Mapping[type, tuple[Generator, ...]] = MappingProxyType(
     {
+        BatchMatmul: (batch_matmul,),
         Conv2d: (nchw_depthwise, nchw_convolution, pointwise, depthwise, direct),
         Dense: (dense,),
         Elementwise: (elementwise,),
         Pool2d: (nchw_pool, pool),
         Reduction: (reduction,),
         Softmax: (softmax,),
+        TransposedConv2d: (transposed,),
         **INT8_GENERATORS,
     }
 )

@@ -16,13 +16,20 @@ from assay.compiler.passes.readers import (
     pool,
     reduction,
     softmax,
+    transposed,
 )
 from assay.compiler.passes.readers.operator import Operator, Reader
 
 __all__ = ["READERS", "Operator", "Reader"]
 
 READERS: tuple[Mapping[str, Reader], ...] = (
-    MappingProxyType({"nn.conv2d": convolution.read, "matmul": dense.read}),
+    MappingProxyType(
+        {
+            "nn.conv2d": convolution.read,
+            "nn.conv2d_transpose": transposed.read,
+            "matmul": dense.read,
+        }
+    ),
     MappingProxyType(
         {
             "nn.avg_pool2d": pool.read,

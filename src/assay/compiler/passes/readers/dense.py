@@ -1,4 +1,4 @@
-"""Read matrix products with constant weights."""
+"""Read matrix products; those of two computed tensors are read elsewhere."""
 
 from __future__ import annotations
 
@@ -9,14 +9,17 @@ import numpy as np
 from assay.compiler import tvm_api
 from assay.compiler.kernels.problem import Dense
 from assay.compiler.passes.chains import Graph
+from assay.compiler.passes.readers import batch_matmul
 from assay.compiler.passes.readers.operator import Operator
 
 
 def read(graph: Graph, var: Any) -> Operator | None:
-    """Read ``matmul`` of a float32 tensor with constant weights [in_features, out_features]."""
+    """Read ``matmul``: of a tensor with constant weights [in_features, out_features], or of two."""
     source, right = graph.value[var].args
     weights = tvm_api.constant_value(right)
-    if weights is None or weights.dtype != np.float32 or weights.ndim != 2:
+    if weights is None or weights.ndim != 2:
+        return batch_matmul.read(graph, var)
+    if weights.dtype != np.float32:
         return None
     if str(source.ty.dtype) != "float32":
         return None
