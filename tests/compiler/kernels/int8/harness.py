@@ -8,6 +8,7 @@ import tvm
 from assay.compiler import tvm_api
 from assay.compiler.target import resolve_target
 from assay.errors import TargetError
+from tests.compiler.kernels import emulated
 
 GUARD = 64  # bytes before and after each tensor, TVM's alignment
 
@@ -62,6 +63,8 @@ def assembly(function, text):
 def run(function, text, inputs, output_shape, dtype=np.uint8, name="kernel"):
     """Run a kernel; what it writes outside the output makes this fail."""
     module = compile_kernel(function, text, name)
+    if target(text).isa.arch == "aarch64" != target("native").isa.arch:
+        return emulated.run(module, inputs, np.zeros(output_shape, dtype))
     tensors = [guarded(array.shape, array.dtype, array)[1] for array in inputs]
     memory, output = guarded(output_shape, np.dtype(dtype), None)
     before = memory.copy()
