@@ -38,7 +38,16 @@ def start(lab: Lab) -> subprocess.Popen[bytes]:
 def facts(results: Results) -> list[object]:
     """Return what must not depend on interruptions: everything but times and the folder."""
     return [
-        replace(each, timing=None, compile_s=None, compile_cached=None, library_sha256=None)
+        replace(
+            each,
+            timing=None,
+            compile_s=None,
+            compile_cached=None,
+            library_sha256=None,
+            layer_times=None,
+            log_lines=None,
+            remarks=[remark["id"] for remark in each.remarks or ()],
+        )
         for each in results.experiments
     ]
 
