@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
 from assay.cli import options
 
 if TYPE_CHECKING:
+    from assay.timing.peaks import Peaks
     from assay.timing.profile import Profile
 
 
@@ -24,6 +26,22 @@ def profile(
     pipeline: options.Pipeline = "assay",
     threads: options.Threads = 1,
     sort: Annotated[str, typer.Option(help="order of the calls, or time.")] = "order",
+    roofline: Annotated[
+        bool,
+        typer.Option(
+            "--roofline",
+            help="Also the share of this machine's peaks; they are measured once.",
+        ),
+    ] = False,
+    svg: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            "--svg",
+            metavar="FILE",
+            help="Also draw the times of all kernels.",
+            callback=lambda path: options.writable(path),
+        ),
+    ] = None,
     _no_cache: options.NoCache = False,
     json: options.Json = None,
 ) -> None:
@@ -46,27 +64,56 @@ def profile(
             pipeline=pipeline,  # type: ignore[arg-type]
         )
         runtime = open_compiled(model, config, threads)
+    peaks = _peaks(threads) if roofline else None
     result = profile_tvm(runtime)
-    options.write_json(json, result.as_dict())
-    _print(result, sort)
+    options.write_json(json, _as_dict(result, peaks))
+    if svg is not None:
+        from assay.lab.store import write_text
+        from assay.report.profile_plot import profile_svg
+
+        write_text(svg, profile_svg(result))
+    _print(result, sort, peaks)
 
 
-def _print(result: Profile, sort: str) -> None:
+def _peaks(threads: int) -> Peaks:
+    from assay.timing.peaks import peaks
+
+    return peaks(threads)
+
+
+def _as_dict(result: Profile, peaks: Peaks | None) -> dict[str, Any]:
+    """Return a profile for JSON; with peaks, these and each kernel's roof."""
+    found = result.as_dict()
+    if peaks is not None:
+        from assay.timing.roofline import roof_of
+
+        found["peaks"] = asdict(peaks)
+        for row, kernel in zip(found["kernels"], result.kernels, strict=True):
+            row["roof"] = asdict(roof_of(kernel, peaks))
+    return found
+
+
+def _print(result: Profile, sort: str, peaks: Peaks | None) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     from assay.timing.profile import class_sums
+    from assay.timing.roofline import roof_of
 
     table = Table(caption="us: median; GB/s: all that the kernel reads and writes")
     for title in ("", "kernel", "operators", "layer", "us", "share", "Gop/s", "GB/s"):
         words = title in ("kernel", "operators", "layer")
         table.add_column(title, justify="left" if words else "right", overflow="fold")
+    if peaks is not None:
+        table.add_column("of peak", justify="right")
+        table.add_column("roof")
     rows = list(enumerate(result.kernels))
     if sort == "time":
         rows.sort(key=lambda row: -row[1].median_ms)
     for index, kernel in rows:
         call = kernel.call
+        roof = None if peaks is None else roof_of(kernel, peaks)
         table.add_row(
             str(index),
             call.symbol,
@@ -76,6 +123,7 @@ def _print(result: Profile, sort: str) -> None:
             f"{result.share(kernel):.1%}",
             f"{kernel.gops:,.1f}" if call.macs else "",
             f"{kernel.gbps:,.1f}",
+            *([] if roof is None else [f"{roof.share:.0%}", f"{roof.bound} ({roof.level})"]),
         )
     gap = result.gap_ms
     table.add_row(
@@ -99,3 +147,12 @@ def _print(result: Profile, sort: str) -> None:
         highlight=False,
         soft_wrap=True,
     )
+    if peaks is not None:
+        console.print(
+            f"peaks of {peaks.cpu}, {peaks.threads} thread(s): {peaks.gflops:,.0f} GFLOP/s, 8-bit "
+            f"{peaks.gops8:,.0f} Gop/s, L2 {peaks.l2_gbps:,.0f} GB/s, "
+            f"L3 {peaks.l3_gbps:,.0f} GB/s, memory {peaks.memory_gbps:,.0f} GB/s",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )

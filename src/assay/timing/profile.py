@@ -37,7 +37,8 @@ class Profile:
     """The kernels of one inference, in call order.
 
     ``total_ms`` is the median of whole inferences that were run without looking inside.
-    ``hook_ms`` is what looking inside adds to each kernel; the kernels' times are without it.
+    ``hook_ms`` is what looking inside adds to a kernel, on average; the kernels' times are without
+    it.
     """
 
     model: str
