@@ -115,6 +115,23 @@ def compile_model(model: Model, config: Config) -> Build:
     return Build(manifest, tuple(log.lines), executable)
 
 
+def ir_digest(model: Model, config: Config) -> str:
+    """Return a digest of the IR that code would be generated from; no code is generated.
+
+    Two Configs with the same one give the same program. Raises what :func:`compile_model` raises
+    before it generates code.
+    """
+    target = resolve_target(config.target)
+    host = resolve_target(config.target_host) if config.target_host else target
+    config = replace(config, layout="nhwc" if config.layout == "auto" else config.layout)
+    mod = import_model(cut(model, config.inputs, config.outputs), config.batch)
+    both = tvm_api.with_host(target.tvm(), host.tvm())
+    run = _stock if config.pipeline == "stock" else _own
+    with tvm.transform.PassContext(opt_level=config.opt_level), both:
+        lowered, *_ = run(mod, Job(config, host, Log()), both)
+    return tvm_api.digest(lowered)
+
+
 def _build(mod: Any, job: Job, target: Any, trace: Trace) -> tuple[Any, int, int | None]:
     """Run the pipeline and generate code.
 

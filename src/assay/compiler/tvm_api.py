@@ -308,3 +308,10 @@ def kernel_names(mod: Any) -> frozenset[str]:
 def parameter_dtypes(function: Any) -> list[str]:
     """Return the element types of a kernel's parameters, the result's last."""
     return [str(parameter.ty.dtype) for parameter in function.params]
+
+
+def digest(mod: Any) -> str:
+    """Return a hash of a module's structure and constants; names of variables do not count."""
+    import tvm_ffi
+
+    return f"{tvm_ffi.structural_hash(mod, map_free_vars=True):016x}"

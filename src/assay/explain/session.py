@@ -12,6 +12,7 @@ from assay.compiler.config import Config
 from assay.compiler.remarks.fix import fixed
 from assay.compiler.remarks.remark import Remark
 from assay.explain.costs import FLOAT, Costs, share_out
+from assay.explain.measured import measured
 
 if TYPE_CHECKING:
     from assay.model.facts import Model
@@ -43,20 +44,16 @@ def explain(model: Model, config: Config, threads: int = 1) -> Costs:
 
     Raises what compiling and running raise.
     """
-    from assay.timing.profiler import profile_tvm
+    from assay.timing.profiler import profile_in_turns
 
     build = _open(model, config, threads)
     remarks = build.manifest.remarks
-    best = _open(model, best_config(config), threads)
-    between = None
+    runtimes = [build, _open(model, best_config(config), threads)]
     if any(remark.id == FLOAT for remark in remarks):
-        between = _open(model, replace(best_config(config), precision="float"), threads)
-    return share_out(
-        remarks,
-        profile_tvm(build),
-        profile_tvm(best),
-        None if between is None else profile_tvm(between),
-    )
+        runtimes.append(_open(model, replace(best_config(config), precision="float"), threads))
+    profile, best, *between = profile_in_turns(runtimes)
+    found = [*remarks, *measured(model, build, profile)]
+    return share_out(found, profile, best, between[0] if between else None)
 
 
 def verify(

@@ -21,6 +21,7 @@ GOOD = Config(layout="nhwc")
 
 # What provokes each rule, how often, and a build of the same network that must not.
 CASES = {
+    "isa/above-host": ("float", Config(target="llvm -mtriple=aarch64-linux-gnu"), 1, GOOD),
     "isa/below-host": ("float", Config(target="llvm"), 1, GOOD),
     "layout/constant-transposed": ("float", STOCK, 1, GOOD),
     "layout/nhwc-unscheduled": ("float", STOCK, 2, GOOD),
@@ -53,7 +54,7 @@ def of(rule, model, config):
 
 
 def test_every_rule_has_a_case():
-    assert set(CASES) == {rule.id for rule in RULES}
+    assert set(CASES) == {rule.id for rule in RULES if rule.find is not None}
 
 
 @pytest.mark.parametrize("rule", CASES)

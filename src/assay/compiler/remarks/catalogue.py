@@ -1,4 +1,8 @@
-"""All rules about the IR, in the order in which their remarks are logged."""
+"""All rules: those about the IR in the order in which their remarks are logged, then the others.
+
+The last ones have no ``find``: they need times or a second build, which ``assay explain``
+has.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,8 @@ from dataclasses import replace
 from assay.compiler.remarks.facts import Facts
 from assay.compiler.remarks.remark import Remark
 from assay.compiler.remarks.rules import (
+    above_host,
+    bandwidth_bound,
     below_host,
     constant_transposed,
     dynamic_range,
@@ -15,6 +21,8 @@ from assay.compiler.remarks.rules import (
     missed_fusion,
     nhwc_unscheduled,
     no_dot_product,
+    no_effect,
+    oversubscribed,
     transpose_around_op,
     transpose_at_input,
     unscheduled,
@@ -23,6 +31,7 @@ from assay.compiler.remarks.rules import (
 )
 
 RULES = (
+    above_host.RULE,
     below_host.RULE,
     constant_transposed.RULE,
     transpose_at_input.RULE,
@@ -36,6 +45,9 @@ RULES = (
     unscheduled.RULE,
     untiled.RULE,
     missed_fusion.RULE,
+    no_effect.RULE,
+    oversubscribed.RULE,
+    bandwidth_bound.RULE,
 )
 
 
