@@ -75,4 +75,15 @@ def figure(path: str | os.PathLike[str], width: float, height: float) -> Iterato
         yield drawing
         png = BytesIO()
         drawing.savefig(png, format="png", metadata={"Software": None})
-    write_atomically(path, png.getvalue())
+    write_atomically(path, _with_palette(png))
+
+
+def _with_palette(png: BytesIO) -> bytes:
+    """Return the picture with 256 colours: to the eye the same, at a third of the size."""
+    from PIL import Image
+
+    smaller = BytesIO()
+    with Image.open(png) as picture:
+        colours = picture.convert("RGB").quantize(dither=Image.Dither.NONE)
+    colours.save(smaller, "png", optimize=True)
+    return smaller.getvalue()
