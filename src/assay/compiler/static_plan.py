@@ -68,18 +68,19 @@ class _Tensor:
 def static_plan(mod: Any) -> StaticPlan | None:
     """Plan the module's ``main``, which has its kernels bound.
 
-    None if it is not all static, or calls no kernel at all.
+    None if it is not all static, calls no kernel at all, or one that takes views of tensors.
     """
-    function = relax.transform.RewriteDataflowReshape()(mod)["main"]
+    rewritten = relax.transform.RewriteDataflowReshape()(mod)
     try:
-        return _Planner(function).plan()
+        return _Planner(rewritten).plan()
     except _NotStaticError:
         return None
 
 
 class _Planner:
-    def __init__(self, function: Any) -> None:
-        self._function = function
+    def __init__(self, mod: Any) -> None:
+        self._mod = mod
+        self._function = mod["main"]
         self._constants: list[Any] = []
         self._known: dict[Any, Any] = {}
         self._steps: list[tuple[str, list[_Tensor]]] = []
@@ -136,6 +137,8 @@ class _Planner:
         results = tuple(_Tensor(_size(ty)) for ty in (types.fields if several else [types]))
         if not all(isinstance(source, _Tensor) for source in sources):
             raise _NotStaticError
+        if not all(_is_whole(buffer) for buffer in self._mod[call.args[0]].params):
+            raise _NotStaticError
         self._steps.append((str(call.args[0].name_hint), [*sources, *results]))
         return results if several else results[0]
 
@@ -169,6 +172,14 @@ def _place_outputs(outputs: list[Any]) -> list[tuple[_Tensor, Place]]:
 def _placed(tensor: _Tensor) -> Place:
     assert tensor.place is not None
     return tensor.place
+
+
+def _is_whole(buffer: Any) -> bool:
+    """Tell whether a kernel's parameter begins where its pointer points, as those of the plan do.
+
+    TVM's ``scatter_nd`` leaves the distance to the caller.
+    """
+    return isinstance(buffer.elem_offset, tirx.IntImm) and not buffer.strides
 
 
 def _size(ty: Any) -> int:
