@@ -52,7 +52,10 @@ def test_a_crash_is_an_error(tmp_path, monkeypatch):
     def crash() -> None:
         wait_until(children)
         (child,) = children()
-        wait_until(lambda: "libtvm" in Path(f"/proc/{child}/maps").read_text())
+        process = Path(f"/proc/{child}")
+        # Before, it is a copy of this process, which has TVM loaded and no handler.
+        wait_until(lambda: b"assay.isolated" in (process / "cmdline").read_bytes())
+        wait_until(lambda: "libtvm" in (process / "maps").read_text())
         os.kill(child, signal.SIGILL)
 
     thread = threading.Thread(target=crash)
