@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,11 +39,12 @@ def thread_times(task: Path = PROC / "self/task") -> dict[int, ThreadTime]:
     From ``schedstat`` (documented in the kernel's sched-stats.rst), in nanoseconds; where the
     kernel keeps none, from ``stat`` in ticks of mostly 10 ms, waiting unknown and 0.
     """
+    time.thread_time_ns()  # the kernel books what the caller used at the next tick, or when asked
     times = {}
     for folder in _entries(task):
-        time = _schedstat(folder) or _stat(folder)
-        if time is not None:
-            times[int(folder.name)] = time
+        found = _schedstat(folder) or _stat(folder)
+        if found is not None:
+            times[int(folder.name)] = found
     return times
 
 
