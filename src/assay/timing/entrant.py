@@ -166,8 +166,11 @@ def summarize_use(rounds: list[Round], final: dict[str, Any]) -> Use:
     cpu = sum(each.cpu_ns for each in rounds)
     waited = sum(each.waited_ns for each in rounds)
     idle = sum(each.idle_ns for each in rounds)
+    busy = final["busy_ns"]
+    working = sum(ns > _WORKING_SHARE * max(busy) for ns in busy)
     return Use(
-        threads_used=sum(ns > _WORKING_SHARE * max(final["busy_ns"]) for ns in final["busy_ns"]),
+        # Where a hypervisor takes time away, the kernel's clock of a thread may stand for a while.
+        threads_used=max(1, working),
         cpu_per_wall=cpu / wall,
         waited_share=waited / (waited + cpu) if waited + cpu else 0.0,
         idle_share=sum(each.idle_cpu_ns for each in rounds) / idle if idle else 0.0,
