@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-# A shell without job control starts background jobs deaf to these, and so would be the commands
-# under test, which are to be interrupted.
+# A shell without job control starts background jobs deaf to SIGINT and SIGQUIT, nohup to SIGHUP;
+# so would be the commands under test, which are to be ended by them.
 for _number, _handler in (
     (signal.SIGINT, signal.default_int_handler),
     (signal.SIGQUIT, signal.SIG_DFL),
+    (signal.SIGHUP, signal.SIG_DFL),
 ):
     if signal.getsignal(_number) == signal.SIG_IGN:
         signal.signal(_number, _handler)
