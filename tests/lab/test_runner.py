@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import Counter
 from dataclasses import replace
 from importlib.resources import files
 
@@ -98,15 +99,14 @@ class TestDigits:
 
     def test_what_a_build_found_is_kept_without_its_protocol(self, digits_lab, results):
         lines = (digits_lab.results_path / results.experiments[1].log).read_text().splitlines()
-        findings = results.experiments[1].findings
-        assert findings
-        for line, count in findings.items():
+        remarks = results.experiments[1].remarks
+        found = Counter(f"[{each['id'].partition('/')[0]}] {each['evidence']}" for each in remarks)
+        assert found
+        for line, count in found.items():
             assert lines.count(line) == count
-        found = [
-            line for line in lines if line.startswith(("[schedule]", "[layout]", "[precision]"))
-        ]
-        assert set(found) <= set(findings)
-        assert results.experiments[0].findings is None
+        groups = ("[schedule]", "[layout]", "[precision]")
+        assert {line for line in lines if line.startswith(groups)} <= set(found)
+        assert results.experiments[0].remarks is None
 
     def test_the_log_is_the_compilers(self, digits_lab, results):
         log = digits_lab.results_path / results.experiments[1].log

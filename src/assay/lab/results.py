@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -135,14 +134,6 @@ class ExperimentResult:
     costs_against: str | None = None
     log_lines: dict[str, int] | None = None
     layer_times: LayerTimes | None = None
-
-    @property
-    def findings(self) -> dict[str, int] | None:
-        """The unique lines of the remarks, each with how often it occurs, by first appearance."""
-        if self.remarks is None:
-            return None
-        groups = ((remark["id"].partition("/")[0], remark["evidence"]) for remark in self.remarks)
-        return dict(Counter(f"[{group}] {evidence}" for group, evidence in groups))
 
     @property
     def loaded_bytes(self) -> int | None:
