@@ -7,9 +7,6 @@ from collections.abc import Iterable, Sequence
 from itertools import product
 from typing import Any
 
-import numpy as np
-from scipy.stats import t as student
-
 FLOAT_BAR = 1e-4
 """Largest difference of an FP32 network, as a share of its output's range."""
 
@@ -38,19 +35,6 @@ def mean_steps(outputs: Outputs) -> float:
     return sum(step * count for step, count in found.items()) / found.total()
 
 
-def noise(ours: Outputs, theirs: Outputs) -> float:
-    """Return by how much the means of two back ends differ by chance in 95 of 100 cases.
-
-    It is Student's interval of the differences on the same inputs; 0 if they are not known.
-    """
-    if not all("means" in each for each in (*ours, *theirs)):
-        return 0.0
-    mine, others = (np.mean([each["means"] for each in side], axis=0) for side in (ours, theirs))
-    found = mine - others
-    error = found.std(ddof=1) / np.sqrt(len(found))
-    return float(error * student.ppf(0.975, len(found) - 1))
-
-
 def is_float(outputs: Outputs) -> bool:
     """Tell whether outputs are in floating point."""
     return "largest" in outputs[0]
@@ -67,15 +51,7 @@ def agrees(known: dict[str, Any], build: dict[str, Any]) -> bool:
         return share(ours) <= FLOAT_BAR
     if is_float(ours):
         return share(ours) <= max(FLOAT_BAR, share(theirs))
-    return max(steps(ours)) <= 1 or mean_steps(ours) <= mean_steps(theirs) + noise(ours, theirs)
-
-
-def is_further(known: dict[str, Any], build: dict[str, Any]) -> bool:
-    """Tell whether a quantized build is further off than XNNPACK, be it by chance or not."""
-    ours, theirs = build["outputs"], known["xnnpack"]
-    if is_float(ours) or max(steps(ours)) <= 1:
-        return False
-    return mean_steps(ours) > mean_steps(theirs)
+    return max(steps(ours)) <= 1 or mean_steps(ours) <= mean_steps(theirs)
 
 
 def verdict(known: dict[str, Any], build: dict[str, Any]) -> str:
@@ -117,17 +93,9 @@ def _summary(models: Iterable[tuple[str, dict[str, Any]]]) -> str:
         for name, known, pair, build in built
         if "failure" in build or not agrees(known, build)
     ]
-    close = [
-        f"{name} {pair.replace(':', ' ').upper()}"
-        for name, known, pair, build in built
-        if "failure" not in build and agrees(known, build) and is_further(known, build)
-    ]
     text = f"All of the {len(built)} builds of {len(models)} networks below keep their bar."
     if wrong:
         text = f"Of {len(built)} builds, {len(wrong)} do not keep their bar:\n\n" + "\n".join(wrong)
-    if close:
-        text += "\n\nFurther off than XNNPACK in the mean, but not by more than chance gives: "
-        text += ", ".join(close) + "."
     return text
 
 
@@ -201,7 +169,7 @@ where assay's build computes in FP32: there the bar is as far as XNNPACK is from
 _QUANTIZED = """\
 The mean difference in steps of the output's scale, and the largest. A network amplifies roundings, so that LiteRT's own
 back ends differ by more than a step. The bar: no value is off by more than one step, or the mean is no further from the
-reference kernels than XNNPACK's, up to what is chance in 20 inputs (Student's 95 % interval). An output of indices (`deeplabv3`: the class of each pixel) counts a differing index
+reference kernels than XNNPACK's. An output of indices (`deeplabv3`: the class of each pixel) counts a differing index
 as 1. Levels 0 to 2 run quantized operators in FP32 and round after each, from level 3 on they run in integers."""  # noqa: E501
 
 _DISTRIBUTION = "How many of all values are off by how many steps:"

@@ -83,8 +83,7 @@ def difference(spec: TensorSpec, ours: list[Array], reference: list[Array]) -> d
     """Return how far one output is off over all inferences.
 
     Float: the largest difference, and the range of the reference's values. Quantized: how many
-    values differ by how many steps, and the mean of each inference. Other integers are indices:
-    they are equal or not (1).
+    values differ by how many steps. Other integers are indices: they are equal or not (1).
     """
     actual, expected = np.stack(ours), np.stack(reference)
     assert actual.shape == expected.shape
@@ -97,8 +96,7 @@ def difference(spec: TensorSpec, ours: list[Array], reference: list[Array]) -> d
         steps = np.minimum(steps, 1)
     values, counts = np.unique(steps, return_counts=True)
     counted = {str(value): int(count) for value, count in zip(values, counts, strict=True)}
-    means = steps.reshape(len(steps), -1).mean(axis=1).tolist()
-    return {"name": spec.name, "steps": counted, "means": means}
+    return {"name": spec.name, "steps": counted}
 
 
 def expected_of(path: Path, model: Model, cache: Path) -> tuple[Outputs, Outputs]:
