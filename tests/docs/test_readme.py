@@ -21,8 +21,8 @@ from assay.data import DIGITS_FP32, DIGITS_INT8
 from assay.timing.cpu import cpu_flags
 from tests.docs.pages import PAGES, README, ROOT, blocks, commands, transcripts
 
-# They take minutes, or a download; that their options exist is checked all the same.
-SLOW = {"bench", "explain", "lab", "demo", "report", "doctor"}  # report needs what demo leaves
+# They take minutes, a download, or what the demo leaves; that their options exist is checked.
+SLOW = {"bench", "diff", "explain", "lab", "demo", "report", "doctor"}
 
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 

@@ -9,7 +9,19 @@ from typing import Annotated
 
 import typer
 
-from assay.cli import bench, demo, doctor, evaluate, explain, inspect, lab, profile, report, run
+from assay.cli import (
+    bench,
+    demo,
+    diff,
+    doctor,
+    evaluate,
+    explain,
+    inspect,
+    lab,
+    profile,
+    report,
+    run,
+)
 from assay.cli import compile as compile_command
 from assay.cli.entry import DEBUG, HELP_OPTIONS, SETTINGS, run_app
 from assay.cli.guard import stand_guard
@@ -29,6 +41,7 @@ app.command("eval")(evaluate.evaluate)
 app.command("bench")(bench.bench)
 app.command("profile")(profile.profile)
 app.command("explain")(explain.explain)
+app.command("diff")(diff.diff)
 app.command("lab")(lab.lab)
 app.command("report")(report.report)
 app.command("demo")(demo.demo)

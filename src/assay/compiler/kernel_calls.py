@@ -72,3 +72,13 @@ class KernelCall:
         for key in ("input_dtypes", "output_dtypes"):
             fields[key] = tuple(fields[key])
         return cls(**fields)
+
+
+def parts_of(name: str) -> tuple[str, ...]:
+    """Split the name that TVM gives a fused kernel into words.
+
+    >>> parts_of("fused_transpose1_quantize2_tir_clip_dequantize1")
+    ('transpose', 'quantize', 'clip', 'dequantize')
+    """
+    words = (word.rstrip("0123456789") for word in name.split("_"))
+    return tuple(word for word in words if word not in ("", "fused", "tir"))

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from typing import Any
 
 from assay.explain.layers import Groups
 from assay.lab.results import ExperimentResult, Kernel, Layer, LayerTimes
@@ -54,7 +55,7 @@ def compare_layers(subject: ExperimentResult, reference: ExperimentResult) -> li
     ours, theirs = subject.layer_times, reference.layer_times
     if ours is None or theirs is None:
         return []
-    same = subject.model is not None and subject.model == reference.model
+    same = _file(subject) is not None and _file(subject) == _file(reference)
     numbers = (_own(ours), _own(theirs)) if same else _numbers(ours, theirs)
     joined = Groups()
     for times, names in zip((ours, theirs), numbers, strict=True):
@@ -70,6 +71,42 @@ def compare_layers(subject: ExperimentResult, reference: ExperimentResult) -> li
         )
         for root in sorted(sides[0].keys() | sides[1].keys())
     ]
+
+
+@dataclass(frozen=True)
+class LayerTable:
+    """Two builds' times of the same layers. The gaps are what lies outside of kernels, in ms."""
+
+    subject: ExperimentResult
+    reference: ExperimentResult
+    groups: tuple[GroupTimes, ...]
+    gaps: tuple[float, float]
+    totals: tuple[float, float]
+
+    @property
+    def longest_ms(self) -> float:
+        """The longest time of a group on either side."""
+        return max(ms for each in self.groups for ms in (each.subject.ms, each.reference.ms))
+
+
+def layer_table(subject: ExperimentResult, reference: ExperimentResult) -> LayerTable | None:
+    """Return both builds' layers; None if one of them has no times of layers."""
+    groups = compare_layers(subject, reference)
+    ours, theirs = subject.layer_times, reference.layer_times
+    if not groups or ours is None or theirs is None:
+        return None
+    return LayerTable(
+        subject,
+        reference,
+        tuple(groups),
+        (ours.gap_ms, theirs.gap_ms),
+        (ours.total_ms, theirs.total_ms),
+    )
+
+
+def _file(experiment: ExperimentResult) -> Any:
+    """Return what identifies the model file of an experiment."""
+    return experiment.model.get("sha256") if experiment.model else None
 
 
 _NOBODY = -1

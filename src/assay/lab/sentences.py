@@ -7,6 +7,12 @@ from assay.quality.intervals import Versus
 from assay.timing.compare import Comparison
 
 
+def pair_sentences(pair: Pair) -> tuple[str, ...]:
+    """Return what a comparison says of speed, accuracy, size and identity."""
+    same = ("Both are the same library, byte by byte.",) if pair.identical else ()
+    return (speed_sentence(pair.speed), accuracy_sentence(pair), size_sentence(pair), *same)
+
+
 def speed_sentence(speed: Comparison | None) -> str:
     """Say who is faster, and by how much; that nothing could be measured where that is so."""
     if speed is None:

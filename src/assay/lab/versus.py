@@ -98,16 +98,8 @@ class Evidence:
         first, second = self.done(subject), self.done(reference)
         if first is None or second is None:
             return None
-        sizes = first.loaded_bytes, second.loaded_bytes
-        return Pair(
-            subject=first,
-            reference=second,
-            speed=self._speeds.get((subject, reference)),
-            accuracy=self._accuracy(first, second),
-            size_ratio=sizes[0] / sizes[1] if sizes[0] and sizes[1] else None,
-            identical=first.library_sha256 is not None
-            and first.library_sha256 == second.library_sha256,
-        )
+        labels = self.results.dataset["labels"]
+        return pair_of(first, second, self._speeds.get((subject, reference)), labels)
 
     @cached_property
     def _speeds(self) -> dict[tuple[str, str], Comparison]:
@@ -116,11 +108,30 @@ class Evidence:
         both = [*found, *(each.inverse() for each in found)]
         return {(each.subject, each.reference): each for each in both}
 
-    def _accuracy(self, first: ExperimentResult, second: ExperimentResult) -> Versus | None:
-        if first.quality is None or second.quality is None:
-            return None
-        labels = self.results.dataset["labels"]
-        return versus(first.quality.predictions, second.quality.predictions, labels)
+
+def pair_of(
+    subject: ExperimentResult,
+    reference: ExperimentResult,
+    speed: Comparison | None,
+    labels: Sequence[int] | None,
+) -> Pair:
+    """Return all that can be said of two experiments.
+
+    ``labels`` are those of the data that both were evaluated on, None if they were not on the same.
+    """
+    accuracy = None
+    if subject.quality and reference.quality and labels is not None:
+        accuracy = versus(subject.quality.predictions, reference.quality.predictions, labels)
+    sizes = subject.loaded_bytes, reference.loaded_bytes
+    return Pair(
+        subject=subject,
+        reference=reference,
+        speed=speed,
+        accuracy=accuracy,
+        size_ratio=sizes[0] / sizes[1] if sizes[0] and sizes[1] else None,
+        identical=subject.library_sha256 is not None
+        and subject.library_sha256 == reference.library_sha256,
+    )
 
 
 def _right(experiment: ExperimentResult, labels: Sequence[int]) -> int:

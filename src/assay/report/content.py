@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from assay.lab.findings import BuildLog, Remarks, build_logs, remarks
+from assay.lab.layerwise import LayerTable, layer_table
 from assay.lab.questions import Answer, answers
 from assay.lab.results import ExperimentResult, Quality, Results
-from assay.lab.sentences import accuracy_sentence, size_sentence, speed_sentence
 from assay.lab.verdict import Verdict, verdict
 from assay.lab.versus import Evidence, Latency, Pair
 from assay.quality.intervals import Share
-from assay.report.findings import BuildLog, Remarks, build_logs, remarks
-from assay.report.layers import LayerTable, layer_table, telling_pair
+from assay.report.layers import telling_pair
 
 _MOST_CONFUSED = 10
 
@@ -100,12 +100,6 @@ def content(results: Results) -> Content:
         alike=alike,
         logs=build_logs(results.experiments),
     )
-
-
-def pair_sentences(pair: Pair) -> tuple[str, ...]:
-    """Return what a comparison says of speed, accuracy, size and identity."""
-    same = ("Both are the same library, byte by byte.",) if pair.identical else ()
-    return (speed_sentence(pair.speed), accuracy_sentence(pair), size_sentence(pair), *same)
 
 
 def most_confused(quality: Quality, classes: Sequence[str]) -> tuple[Confusion, ...]:

@@ -8,8 +8,9 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from assay.lab.sentences import pair_sentences
 from assay.report import text
-from assay.report.content import Content, Row, model_hashes, pair_sentences
+from assay.report.content import Content, Row, model_hashes
 from assay.report.figure import KINDS, shorten
 from assay.report.layers import all_layers, details
 from assay.report.plots import pareto

@@ -3,44 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
-from assay.lab.layerwise import GroupTimes, compare_layers
+from assay.lab.layerwise import compare_layers
 from assay.lab.results import ExperimentResult, Kernel, LayerTimes
 from assay.lab.versus import Pair
-
-
-@dataclass(frozen=True)
-class LayerTable:
-    """Two builds' times of the same layers. The gaps are what lies outside of kernels, in ms."""
-
-    subject: ExperimentResult
-    reference: ExperimentResult
-    groups: tuple[GroupTimes, ...]
-    gaps: tuple[float, float]
-    totals: tuple[float, float]
-
-    @property
-    def longest_ms(self) -> float:
-        """The longest time of a group on either side."""
-        return max(ms for each in self.groups for ms in (each.subject.ms, each.reference.ms))
-
-
-def layer_table(subject: ExperimentResult, reference: ExperimentResult) -> LayerTable | None:
-    """Return both builds' layers; None if one of them has no times of layers."""
-    groups = compare_layers(subject, reference)
-    ours, theirs = subject.layer_times, reference.layer_times
-    if not groups or ours is None or theirs is None:
-        return None
-    return LayerTable(
-        subject,
-        reference,
-        tuple(groups),
-        (ours.gap_ms, theirs.gap_ms),
-        (ours.total_ms, theirs.total_ms),
-    )
 
 
 def telling_pair(pairs: Sequence[Pair], choice: str | None, reference: str | None) -> Pair | None:

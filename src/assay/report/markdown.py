@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from assay.lab.layerwise import GroupTimes
+from assay.lab.findings import BuildLog
+from assay.lab.layerwise import GroupTimes, LayerTable
 from assay.lab.results import ExperimentResult
+from assay.lab.sentences import pair_sentences
 from assay.report import text
-from assay.report.content import Content, model_hashes, pair_sentences
+from assay.report.content import Content, model_hashes
 from assay.report.figure import shorten
 from assay.report.files import confusion_matrix_name
-from assay.report.findings import BuildLog
-from assay.report.layers import LayerTable
 from assay.report.table import comparison_markdown, outcome
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from assay.cache import builds
 from assay.cli.main import app
 from assay.compiler.artifact import read_artifact
 from assay.compiler.config import Config
+from assay.compiler.kernel_calls import parts_of
 from assay.compiler.remarks.fix import command, fixed, options_of
-from assay.compiler.remarks.read_kernels import parts_of
 from assay.compiler.remarks.remark import Remark
 from assay.data import DIGITS_FP32
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from assay.compiler import tvm_api
-from assay.compiler.kernel_calls import KernelCall
+from assay.compiler.kernel_calls import KernelCall, parts_of
 from assay.compiler.remarks.facts import KernelFact
 
 
@@ -40,16 +40,6 @@ def _placed(kernel: KernelFact, call: KernelCall) -> KernelFact:
         macs=call.macs,
         dtype=call.input_dtypes[0] if call.input_dtypes else "",
     )
-
-
-def parts_of(name: str) -> tuple[str, ...]:
-    """Split the name that TVM gives a fused kernel into words.
-
-    >>> parts_of("fused_transpose1_quantize2_tir_clip_dequantize1")
-    ('transpose', 'quantize', 'clip', 'dequantize')
-    """
-    words = (word.rstrip("0123456789") for word in name.split("_"))
-    return tuple(word for word in words if word not in ("", "fused", "tir"))
 
 
 def _fact(name: str, function: Any, bound: bool) -> KernelFact:

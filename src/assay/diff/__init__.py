@@ -1,0 +1,1 @@
+"""What changed from one result to another: how it was built, what came out, time and accuracy."""
