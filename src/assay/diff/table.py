@@ -124,7 +124,9 @@ def _layers(found: LayerTable, every: bool) -> Table:
 
 
 def _times(table: Table, title: str, layer: str, a: float, b: float) -> None:
-    table.add_row(title, Text(shorten(layer, _LAYER_WIDTH)), f"{a:,.3f}", f"{b:,.3f}", f"{b - a:+,.3f}")
+    table.add_row(
+        title, Text(shorten(layer, _LAYER_WIDTH)), f"{a:,.3f}", f"{b:,.3f}", f"{b - a:+,.3f}"
+    )
 
 
 def _numbers(found: Diff) -> Table:
