@@ -141,7 +141,7 @@ def build_cells(experiment: Experiment) -> list[str]:
         return ["NHWC", "", "", "as given"]
     ops = ", ".join(f"`{op}`" for op in made.convert_ops) if made.convert_ops else "all that can"
     converted = ops if made.layout == "nchw" else ""
-    target = "as given" if experiment.needs is None else f"`{made.target}`"
+    target = f"`{made.target}`" if experiment.own_target else "as given"
     return [made.layout.upper(), str(made.opt_level), converted, target]
 
 

@@ -37,7 +37,7 @@ def test_the_fix_is_what_two_experiments_differ_in():
 
 def test_each_compiled_experiment_comes_again_for_avx2():
     for experiment in plan("llvm"):
-        if experiment.runtime != "tvm" or experiment.needs:
+        if experiment.runtime != "tvm" or experiment.own_target:
             continue
         (again,) = plan("llvm", only=[f"{experiment.name}-avx2"])
         assert again.needs == "avx2"
@@ -47,14 +47,22 @@ def test_each_compiled_experiment_comes_again_for_avx2():
         assert again.config.convert_ops == experiment.config.convert_ops
 
 
+def test_the_build_to_deploy_comes_again_for_this_machine():
+    native = {e.name: e.config for e in plan("llvm") if e.name.endswith("-native")}
+    assert native == {
+        f"tvm-{model}-nhwc-native": Config(target="native", layout="nhwc", opt_level=3)
+        for model in ("fp32", "int8")
+    }
+
+
 def test_tvms_own_pipeline_is_compared_with():
     stock = [experiment for experiment in plan() if experiment.runtime == "stock"]
     assert {experiment.model for experiment in stock} == {"fp32", "int8"}
 
 
-def test_target_and_host_go_to_all_but_the_avx2_experiments():
+def test_target_and_host_go_to_all_but_those_with_their_own():
     for experiment in plan("llvm -mcpu=nehalem", "llvm"):
-        if experiment.config is not None and experiment.needs is None:
+        if experiment.config is not None and not experiment.own_target:
             assert experiment.config.target == "llvm -mcpu=nehalem"
             assert experiment.config.target_host == "llvm"
 
@@ -92,10 +100,22 @@ def test_what_is_built_for_the_same_target_already_is_skipped(target):
             assert reason == f"{other} is built for the same target already"
 
 
+def test_what_is_built_for_this_machine_already_is_skipped():
+    experiments = plan("native")
+    reasons = {e.name: why_not(e, experiments) for e in experiments if e.name.endswith("-native")}
+    assert reasons == {
+        f"tvm-{model}-nhwc-native": f"tvm-{model}-nhwc is built for the same target already"
+        for model in ("fp32", "int8")
+    }
+
+
 @needs_avx2
 @pytest.mark.parametrize(
     ("target", "only"),
-    [("llvm", None), (AVX2_TARGET, ["tvm-fp32-nhwc-avx2", "tvm-int8-nhwc", "tflite-fp32"])],
+    [
+        ("llvm -mcpu=nehalem", None),
+        (AVX2_TARGET, ["tvm-fp32-nhwc-avx2", "tvm-int8-nhwc", "tflite-fp32"]),
+    ],
 )
 def test_what_no_other_experiment_is_built_for_runs(target, only):
     experiments = plan(target, only=only)
@@ -104,5 +124,5 @@ def test_what_no_other_experiment_is_built_for_runs(target, only):
 
 def test_the_target_of_an_experiment_that_cannot_run_here_does_not_matter():
     config = Config(target="llvm -mtriple=no-such-machine -mcpu=nothing")
-    experiment = Experiment("x", "X", "fp32", config, needs="no_such_flag")
+    experiment = Experiment("x-avx2", "X", "fp32", config, needs="no_such_flag")
     assert "has no NO_SUCH_FLAG" in why_not(experiment, [experiment])

@@ -122,15 +122,15 @@ def takes_nchw(shape: tuple[int, ...], given: tuple[int, ...]) -> bool:
 
 
 def why_not(experiment: Experiment, plan: Sequence[Experiment]) -> str | None:
-    """Return why an experiment with ``needs`` is skipped here; None if it is to run."""
+    """Return why an experiment with a target of its own is skipped here; None if it is to run."""
     from assay.compiler.target import resolve_target
     from assay.runtimes.host import obstacle
     from assay.timing.cpu import cpu_flags, cpu_model
 
     config = experiment.config
-    if experiment.needs is None or config is None:
+    if not experiment.own_target or config is None:
         return None
-    if experiment.needs not in cpu_flags():
+    if experiment.needs is not None and experiment.needs not in cpu_flags():
         return f"the CPU, {cpu_model()}, has no {experiment.needs.upper()}"
     target = resolve_target(config.target)
     for other in plan:
@@ -146,7 +146,7 @@ def _check_targets(experiments: Sequence[Experiment]) -> None:
     """Raise TargetError for a target that this machine cannot run, where the user chose it."""
     from assay.runtimes.host import obstacle
 
-    configs = [e.config for e in experiments if e.config is not None and e.needs is None]
+    configs = [e.config for e in experiments if e.config is not None and not e.own_target]
     targets = {target for c in configs for target in (c.target, c.target_host) if target}
     for target in sorted(targets):
         reason = obstacle(target)

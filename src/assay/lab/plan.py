@@ -14,6 +14,10 @@ ModelKind = Literal["fp32", "int8"]
 
 AVX2_TARGET = "llvm -mcpu=core-avx2"
 
+# Targets of experiments that come again whatever target is given, by the end of their names.
+AVX2, NATIVE = "-avx2", "-native"
+OWN_TARGETS = {AVX2: AVX2_TARGET, NATIVE: "native"}
+
 
 @dataclass(frozen=True)
 class Experiment:
@@ -34,6 +38,11 @@ class Experiment:
         if self.config is None:
             return "litert"
         return "stock" if self.config.pipeline == "stock" else "tvm"
+
+    @property
+    def own_target(self) -> bool:
+        """Whether the plan says what it is built for, instead of who runs the lab."""
+        return self.name.endswith(tuple(OWN_TARGETS))
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields as JSON-able values."""
@@ -88,6 +97,9 @@ _STOCK = (
     ("tvm-stock-int8-nhwc", "INT8, TVM's own pipeline", "int8", Config(pipeline="stock")),
 )
 
+# What comes again for the machine's own instruction set: the best build that a user would deploy.
+_BEST = ("tvm-fp32-nhwc", "tvm-int8-nhwc")
+
 # What the demo runs of it: enough to show each effect, in a few minutes.
 DEMO = (
     "tflite-fp32",
@@ -100,6 +112,8 @@ DEMO = (
     "tvm-int8",
     "tvm-int8-fixed",
     "tvm-fp32-nhwc-avx2",
+    "tvm-fp32-nhwc-native",
+    "tvm-int8-nhwc-native",
     "tvm-stock-fp32-nhwc",
 )
 
@@ -109,13 +123,15 @@ def plan(
 ) -> tuple[Experiment, ...]:
     """Return the experiments for a target, in the order of the report.
 
-    Each TVM experiment comes again for AVX2. ``only`` selects by name; ConfigError if one of the
+    Each TVM experiment comes again for AVX2, and the best of each model for all that this machine
+    has. ``only`` selects by name; ConfigError if one of the
     names does not exist.
     """
     base = tuple(_on(row, target, target_host) for row in _TVM)
-    again = tuple(_for_avx2(experiment) for experiment in base)
+    avx2 = tuple(_again(e, AVX2, "AVX2", needs="avx2") for e in base)
+    native = tuple(_again(e, NATIVE, "all that this CPU has") for e in base if e.name in _BEST)
     stock = tuple(_on(row, target, target_host) for row in _STOCK)
-    return _select((*_LITERT, *base, *again, *stock), only)
+    return _select((*_LITERT, *base, *avx2, *native, *stock), only)
 
 
 def _on(row: tuple[str, str, Any, Config], target: str, target_host: str | None) -> Experiment:
@@ -123,14 +139,14 @@ def _on(row: tuple[str, str, Any, Config], target: str, target_host: str | None)
     return Experiment(name, title, model, replace(config, target=target, target_host=target_host))
 
 
-def _for_avx2(experiment: Experiment) -> Experiment:
+def _again(experiment: Experiment, suffix: str, what: str, needs: str | None = None) -> Experiment:
     assert experiment.config is not None
     return Experiment(
-        f"{experiment.name}-avx2",
-        f"{experiment.title}, AVX2",
+        f"{experiment.name}{suffix}",
+        f"{experiment.title}, {what}",
         experiment.model,
-        replace(experiment.config, target=AVX2_TARGET, target_host=None),
-        needs="avx2",
+        replace(experiment.config, target=OWN_TARGETS[suffix], target_host=None),
+        needs=needs,
     )
 
 

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from assay.lab.plan import AVX2, OWN_TARGETS
 from assay.lab.results import ExperimentResult
 from assay.lab.sentences import accuracy_sentence, ratio_words, size_sentence, speed_sentence
 from assay.lab.versus import REFERENCE, Evidence, Pair
 
-_AVX2 = "-avx2"
-_ISAS = ("", _AVX2)
+_ISAS = ("", *OWN_TARGETS)
 _ENDED = {"failed": "failed", "skipped": "was skipped"}
 _NOT_RUN = "The experiments that this question is about were not run."
 
@@ -113,8 +113,8 @@ def _ranked(evidence: Evidence, names: Iterable[str]) -> str:
 def avx2(evidence: Evidence) -> Answer:
     """Compare each build for AVX2 with its twin; where nothing is gained, name CPU and reason."""
     question = "How did AVX2 change each compiled model?"
-    twins = [e for e in evidence.results.experiments if e.name.endswith(_AVX2)]
-    pairs = _pairs(evidence, [(e.name, e.name.removesuffix(_AVX2)) for e in twins])
+    twins = [e for e in evidence.results.experiments if e.name.endswith(AVX2)]
+    pairs = _pairs(evidence, [(e.name, e.name.removesuffix(AVX2)) for e in twins])
     if not twins:
         return _answer(question, ())
     cpu = evidence.results.machine.get("cpu", "not known")
