@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import shlex
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -26,6 +27,8 @@ from assay.compiler import config, pipeline, target
 from assay.compiler.frontend import operators as tflite_operators
 from assay.compiler.frontend.onnx import operators as onnx_operators
 from assay.compiler.remarks.catalogue import RULES
+from assay.compiler.remarks.fix import command, options_of
+from assay.compiler.remarks.rule import Example
 from assay.lab.plan import Experiment, plan
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -86,9 +89,20 @@ def remark_list() -> str:
         lines = "\n".join(f"- `[{rule.id.partition('/')[0]}] {line}`" for line in rule.lines)
         parts.append(
             f"## {rule.id}\n\n{rule.meaning}\n\n{lines}\n\n"
-            f"Why it matters: {rule.why}\n\nWhat to try: {rule.advice}"
+            f"Why it matters: {rule.why}\n\nWhat to try: {rule.advice}\n\n"
+            f"For example,\n\n```shell\n{example_command(rule.example)}\n```\n\n"
+            f"{'logs' if rule.example.explain is None else 'shows'} "
+            f"`[{rule.id.partition('/')[0]}] {rule.example.evidence}`."
         )
     return "\n\n".join(parts)
+
+
+def example_command(example: Example) -> str:
+    """Return the command of an example, as it can be typed."""
+    if example.explain is None:
+        return f"{command(Path(example.model), example.config)} --log build.log"
+    options = [*options_of(example.config), *example.explain]
+    return shlex.join(["assay", "explain", example.model, *options])
 
 
 def parts() -> dict[str, tuple[pipeline.Step, ...]]:

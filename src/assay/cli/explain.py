@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Optional
 
 import typer
 
-from assay.cli import options
+from assay.cli import images, options
 
 
 def explain(
@@ -22,6 +22,29 @@ def explain(
     verify: Annotated[
         bool, typer.Option("--verify", help="Try each fix: promised against achieved.")
     ] = False,
+    dataset: Annotated[
+        Optional[str],  # noqa: UP045 - typer evaluates it at run time, on Python 3.10 too
+        typer.Option(
+            metavar="NAME|DIR",
+            help="Also hold each layer against LiteRT on this data: see assay eval.",
+        ),
+    ] = None,
+    count: Annotated[
+        int, typer.Option("--samples", metavar="N", help="Examples of the data set to take.")
+    ] = 8,
+    inputs: Annotated[
+        Optional[list[Path]],  # noqa: UP045
+        typer.Option(
+            "--input",
+            metavar="X.npy",
+            help="The same on one raw input; once an input of the model.",
+        ),
+    ] = None,
+    size: images.Size = None,
+    mean: images.Mean = None,
+    std: images.Std = None,
+    color: images.Color = "rgb",
+    resample: images.Resample = "bicubic",
     _no_cache: options.NoCache = False,
     json: options.Json = None,
 ) -> None:
@@ -31,6 +54,7 @@ def explain(
     from rich.console import Console
 
     import assay
+    from assay.cli.samples import samples
     from assay.compiler.config import Config
     from assay.explain import session
     from assay.explain.table import print_achieved, print_costs
@@ -44,7 +68,9 @@ def explain(
         pipeline=pipeline,  # type: ignore[arg-type]
     )
     facts = assay.read(model)
-    costs = session.explain(facts, config, threads)
+    preprocess = images.preprocess(size, mean, std, color, resample)
+    data = samples(facts, dataset, count, inputs or [], preprocess)
+    costs = session.explain(facts, config, threads, data)
     console = Console()
     print_costs(costs, model, config, console)
     tried = session.verify(facts, config, costs.remarks, threads) if verify else []

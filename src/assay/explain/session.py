@@ -15,6 +15,7 @@ from assay.explain.costs import FLOAT, Costs, share_out
 from assay.explain.measured import measured
 
 if TYPE_CHECKING:
+    from assay.explain.quality import Sample
     from assay.model.facts import Model
     from assay.runtimes.tvm import TVMRuntime
 
@@ -39,11 +40,15 @@ def best_config(config: Config) -> Config:
     )
 
 
-def explain(model: Model, config: Config, threads: int = 1) -> Costs:
+def explain(
+    model: Model, config: Config, threads: int = 1, samples: Sequence[Sample] = ()
+) -> Costs:
     """Compile and profile a build and the best one, and price the remarks; see ``share_out``.
 
-    Raises what compiling and running raise.
+    On ``samples``, each one raw array for each input, the build is held against LiteRT. Raises what
+    compiling and running raise.
     """
+    from assay.explain.quality import quality_remarks
     from assay.timing.profiler import profile_in_turns
 
     build = _open(model, config, threads)
@@ -53,6 +58,8 @@ def explain(model: Model, config: Config, threads: int = 1) -> Costs:
         runtimes.append(_open(model, replace(best_config(config), precision="float"), threads))
     profile, best, *between = profile_in_turns(runtimes)
     found = [*remarks, *measured(model, build, profile)]
+    if samples:
+        found += quality_remarks(model, build, samples)
     return share_out(found, profile, best, between[0] if between else None)
 
 

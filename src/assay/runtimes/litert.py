@@ -37,6 +37,11 @@ class LiteRTRuntime(BaseRuntime):
         """Run one inference on the inputs set before."""
         self._interpreter.invoke()
 
+    def tensor(self, index: int) -> Array:
+        """Return a copy of any tensor of the file, as of the last ``run``, if all were kept."""
+        copy: Array = self._interpreter.get_tensor(index)
+        return copy
+
     def close(self) -> None:
         """Free the model; the object must not be used afterwards."""
         self._interpreter = None
@@ -49,12 +54,15 @@ class LiteRTRuntime(BaseRuntime):
         return copy
 
 
-def open_litert(path: str | Path, threads: int = 1, reference: bool = False) -> LiteRTRuntime:
+def open_litert(
+    path: str | Path, threads: int = 1, reference: bool = False, tensors: bool = False
+) -> LiteRTRuntime:
     """Load a ``.tflite`` file for LiteRT.
 
     The default is what a user of LiteRT gets: XNNPACK where it has a kernel, else LiteRT's
     optimized kernels. ``reference`` takes the plain loops that define each operator instead: some
     twenty times slower, without XNNPACK, and rounding as the quantization specification says.
+    ``tensors`` keeps the tensors between operators, for :meth:`LiteRTRuntime.tensor`.
 
     ModelError if the file is no valid model or LiteRT refuses it; ConfigError if ``threads`` < 1.
     """
@@ -67,7 +75,10 @@ def open_litert(path: str | Path, threads: int = 1, reference: bool = False) -> 
     kernels = OpResolverType.BUILTIN_REF if reference else OpResolverType.BUILTIN
     try:
         interpreter = Interpreter(
-            model_path=str(path), num_threads=threads, experimental_op_resolver_type=kernels
+            model_path=str(path),
+            num_threads=threads,
+            experimental_op_resolver_type=kernels,
+            experimental_preserve_all_tensors=tensors,
         )
         interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:

@@ -71,7 +71,8 @@ def dynamic_network() -> bytes:
         return graph.constant(name, values, per_axis([0.01] * shape[0], 0))
 
     x = graph.input("x", (1, 12, 12, 3))
-    y = graph.op("CONV_2D", [x, weights("w", 16, 3, 3, 3), -1], (1, 12, 12, 16))
+    bias = graph.constant("b", np.zeros(16, np.float32))
+    y = graph.op("CONV_2D", [x, weights("w", 16, 3, 3, 3), bias], (1, 12, 12, 16))
     y = graph.op("RESHAPE", [y, graph.constant("s", np.int32([1, 2304]))], (1, 2304))
     graph.output(graph.op("FULLY_CONNECTED", [y, weights("f", 10, 2304), -1], (1, 10)))
     return graph.build()

@@ -1,6 +1,6 @@
 """All rules: those about the IR in the order in which their remarks are logged, then the others.
 
-The last ones have no ``find``: they need times or a second build, which ``assay explain``
+The last ones have no ``find``: they need times, a second build or data, which ``assay explain``
 has.
 """
 
@@ -17,12 +17,14 @@ from assay.compiler.remarks.rules import (
     below_host,
     constant_transposed,
     dynamic_range,
+    first_divergence,
     float_in_int8,
     missed_fusion,
     nhwc_unscheduled,
     no_dot_product,
     no_effect,
     oversubscribed,
+    saturation,
     transpose_around_op,
     transpose_at_input,
     unscheduled,
@@ -48,6 +50,8 @@ RULES = (
     no_effect.RULE,
     oversubscribed.RULE,
     bandwidth_bound.RULE,
+    first_divergence.RULE,
+    saturation.RULE,
 )
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from assay.compiler.config import Config
 from assay.compiler.remarks.facts import Facts
 from assay.compiler.remarks.remark import Remark
-from assay.compiler.remarks.rule import Rule
+from assay.compiler.remarks.rule import Example, Rule
 from assay.compiler.target import Isa
 
 
@@ -41,6 +42,11 @@ RULE = Rule(
         "BITS",
         "the build cannot run on this machine (CPU): the code uses the 8-bit dot product NAME, "
         "which it lacks",
+    ),
+    example=Example(
+        "the build cannot run on this machine (znver4): the code is for aarch64, the machine is "
+        "x86_64",
+        config=Config(target="llvm -mtriple=aarch64-linux-gnu"),
     ),
     find=_find,
 )

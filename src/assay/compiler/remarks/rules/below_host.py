@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from assay.compiler.config import Config
 from assay.compiler.remarks.facts import Facts
 from assay.compiler.remarks.remark import Remark
-from assay.compiler.remarks.rule import Rule
+from assay.compiler.remarks.rule import Example, Rule
 
 
 def _find(facts: Facts, rule: Rule) -> Iterator[Remark]:
@@ -25,5 +26,9 @@ RULE = Rule(
     why="A target without an mcpu means the smallest CPU of the architecture.",
     advice="Give --target native, or the name of the CPU that the build will run on.",
     lines=("the code uses vectors of BITS bits, this machine (CPU) has BITS",),
+    example=Example(
+        "the code uses vectors of 128 bits, this machine (znver4) has 512",
+        config=Config(target="llvm"),
+    ),
     find=_find,
 )

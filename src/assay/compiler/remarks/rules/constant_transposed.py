@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from assay.compiler.config import Config
 from assay.compiler.remarks.facts import Facts
 from assay.compiler.remarks.remark import Remark
-from assay.compiler.remarks.rule import Rule
+from assay.compiler.remarks.rule import Example, Rule
 
 
 def _find(facts: Facts, rule: Rule) -> Iterator[Remark]:
@@ -23,5 +24,6 @@ RULE = Rule(
     why="The same transpose of the same numbers runs in each inference.",
     advice="Compile at level 2 or above with --pipeline assay: it is done once, at compile time.",
     lines=("permute_dims of a constant",),
+    example=Example("permute_dims of a constant", config=Config(pipeline="stock")),
     find=_find,
 )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from assay.compiler.config import Config
 from assay.compiler.remarks.facts import Facts, OpFact
 from assay.compiler.remarks.remark import Remark
-from assay.compiler.remarks.rule import Rule
+from assay.compiler.remarks.rule import DYNAMIC, Example, Rule
 
 
 def _dynamic_range(facts: Facts) -> list[OpFact]:
@@ -43,6 +44,11 @@ KEPT = Rule(
     why="It is as small as the file; each inference turns all weights into FP32 anew.",
     advice="Compile at level 2 or above, which dequantizes once, unless size matters more.",
     lines=("weights of OP stay INT8 and are dequantized in each inference",),
+    example=Example(
+        "weights of conv2d NHWC stay INT8 and are dequantized in each inference",
+        model=DYNAMIC,
+        config=Config(opt_level=1),
+    ),
     find=_find_kept,
 )
 
@@ -52,5 +58,8 @@ DEQUANTIZED = Rule(
     why="They take four times their size in the model file, and no time to dequantize.",
     advice="Nothing, or level 1 if size matters more than speed: it keeps them as INT8.",
     lines=("INT8 weights of OP are dequantized once, by the build",),
+    example=Example(
+        "INT8 weights of conv2d NHWC are dequantized once, by the build", model=DYNAMIC
+    ),
     find=_find_dequantized,
 )

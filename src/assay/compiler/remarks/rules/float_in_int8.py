@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from assay.compiler.config import Config
 from assay.compiler.remarks.facts import Facts
 from assay.compiler.remarks.remark import Remark
-from assay.compiler.remarks.rule import Rule
+from assay.compiler.remarks.rule import INT8, Example, Rule
 
 
 def _find(facts: Facts, rule: Rule) -> Iterator[Remark]:
@@ -39,6 +40,11 @@ RULE = Rule(
     lines=(
         "OP of a quantized model runs in DTYPE",
         "no integer kernel solves PROBLEM",
+    ),
+    example=Example(
+        "conv2d NHWC of a quantized model runs in float32",
+        model=INT8,
+        config=Config(precision="float"),
     ),
     find=_find,
 )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from assay.compiler.config import Config
 from assay.compiler.remarks.facts import Facts
 from assay.compiler.remarks.remark import Remark
-from assay.compiler.remarks.rule import Rule
+from assay.compiler.remarks.rule import Example, Rule
 
 _ELEMENT_WISE = frozenset(
     {"add", "subtract", "multiply", "divide", "clip", "relu", "sigmoid", "tanh", "maximum",
@@ -46,6 +47,9 @@ RULE = Rule(
         "OP is a kernel of its own: the kernel before it takes no such epilogue",
         "OP is a kernel of its own: its operands come from several kernels, or several kernels "
         "read it",
+    ),
+    example=Example(
+        "add is a kernel of its own: opt level 0 fuses nothing", config=Config(opt_level=0)
     ),
     find=_find,
 )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from assay.compiler.config import Config
 from assay.compiler.remarks.facts import Facts
 from assay.compiler.remarks.remark import Remark
-from assay.compiler.remarks.rule import Rule
+from assay.compiler.remarks.rule import Example, Rule
 
 
 def _find(facts: Facts, rule: Rule) -> Iterator[Remark]:
@@ -31,5 +32,9 @@ RULE = Rule(
     advice="Compile at level 3 or above with --pipeline assay, which has register-tiled kernels "
     "for this layout.",
     lines=("OP runs as plain loops, neither vectorized nor parallel",),
+    example=Example(
+        "conv2d NHWC runs as plain loops, neither vectorized nor parallel",
+        config=Config(pipeline="stock"),
+    ),
     find=_find,
 )

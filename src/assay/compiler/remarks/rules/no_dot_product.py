@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from assay.compiler.config import Config
 from assay.compiler.remarks.facts import Facts
 from assay.compiler.remarks.remark import Remark
-from assay.compiler.remarks.rule import Rule
+from assay.compiler.remarks.rule import INT8, Example, Rule
 
 
 def _find(facts: Facts, rule: Rule) -> Iterator[Remark]:
@@ -27,5 +28,10 @@ RULE = Rule(
     advice="Where the machine has VNNI or dotprod, name its CPU in --target; where it has not, "
     "expect about the speed of FP32 on AVX2 and less than that on SSE2.",
     lines=("integer layers on CPU, which has no 8-bit dot product",),
+    example=Example(
+        "integer layers on generic, which has no 8-bit dot product",
+        model=INT8,
+        config=Config(target="llvm"),
+    ),
     find=_find,
 )

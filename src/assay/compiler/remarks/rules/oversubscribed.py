@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from assay.compiler.remarks.remark import Remark
-from assay.compiler.remarks.rule import Rule
+from assay.compiler.remarks.rule import Example, Rule
 
 RULE = Rule(
     id="threads/oversubscribed",
@@ -19,6 +19,7 @@ RULE = Rule(
         "COUNT threads on COUNT usable cores",
         "COUNT of COUNT threads did work",
     ),
+    example=Example("16 threads on 2 usable cores", explain=("--threads", "16")),
 )
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from assay.compiler.config import Config
 from assay.compiler.remarks.facts import Facts
 from assay.compiler.remarks.remark import Remark
-from assay.compiler.remarks.rule import Rule
+from assay.compiler.remarks.rule import INT8, Example, Rule
 
 
 def _find(facts: Facts, rule: Rule) -> Iterator[Remark]:
@@ -35,5 +36,10 @@ RULE = Rule(
     "through; after dequantize let qnn.conv2d take part in --convert-ops, or leave the option "
     "away; or stay with --layout nhwc, which needs no transposes.",
     lines=("permute_dims inside the network, after OP",),
+    example=Example(
+        "permute_dims inside the network, after dequantize",
+        model=INT8,
+        config=Config(layout="nchw", convert_ops=("conv2d",)),
+    ),
     find=_find,
 )

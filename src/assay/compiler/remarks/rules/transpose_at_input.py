@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from assay.compiler.config import Config
 from assay.compiler.remarks.facts import Facts
 from assay.compiler.remarks.remark import Remark
-from assay.compiler.remarks.rule import Rule
+from assay.compiler.remarks.rule import Example, Rule
 
 
 def _find(facts: Facts, rule: Rule) -> Iterator[Remark]:
@@ -25,5 +26,6 @@ RULE = Rule(
     why="It is the least that --layout nchw costs.",
     advice="Nothing, or --layout nhwc.",
     lines=("permute_dims at the network's input",),
+    example=Example("permute_dims at the network's input", config=Config(layout="nchw")),
     find=_find,
 )

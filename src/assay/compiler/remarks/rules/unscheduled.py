@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from assay.compiler.config import Config
 from assay.compiler.remarks.facts import Facts, is_heavy
 from assay.compiler.remarks.remark import Remark
-from assay.compiler.remarks.rule import Rule
+from assay.compiler.remarks.rule import Example, Rule
 
 # Kernels that run fewer bodies than a microsecond's worth are not worth a loop that is scheduled.
 _WORTH_IT = 1024
@@ -43,6 +44,10 @@ RULE = Rule(
     lines=(
         "OP runs as plain loops, neither vectorized nor parallel",
         "NAME: left as plain loops (REASON)",
+    ),
+    example=Example(
+        "dense runs as plain loops, neither vectorized nor parallel",
+        config=Config(pipeline="stock"),
     ),
     find=_find,
 )

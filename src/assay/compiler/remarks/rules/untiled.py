@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from assay.compiler.config import Config
 from assay.compiler.remarks.facts import Facts
 from assay.compiler.remarks.remark import Remark
-from assay.compiler.remarks.rule import Rule
+from assay.compiler.remarks.rule import Example, Rule
 
 
 def _find(facts: Facts, rule: Rule) -> Iterator[Remark]:
@@ -29,5 +30,9 @@ RULE = Rule(
     advice="Compile at level 3 or above. An operator that still has such a line is of a kind "
     "that no kernel of assay's computes.",
     lines=("OP runs as vectorized loops; there is no register-tiled kernel for it here",),
+    example=Example(
+        "conv2d NHWC runs as vectorized loops; there is no register-tiled kernel for it here",
+        config=Config(opt_level=2),
+    ),
     find=_find,
 )

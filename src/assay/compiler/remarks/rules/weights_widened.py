@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from assay.compiler.config import Config
 from assay.compiler.remarks.facts import Facts
 from assay.compiler.remarks.remark import Remark
-from assay.compiler.remarks.rule import Rule
+from assay.compiler.remarks.rule import INT8, Example, Rule
 
 
 def _find(facts: Facts, rule: Rule) -> Iterator[Remark]:
@@ -22,5 +23,10 @@ RULE = Rule(
     why="They take four times their size in the model file, on disk and in the caches.",
     advice="Have the layer run in integers: see precision/float-in-int8.",
     lines=("INT8 weights of OP are stored as FP32",),
+    example=Example(
+        "INT8 weights of conv2d NHWC are stored as FP32",
+        model=INT8,
+        config=Config(precision="float"),
+    ),
     find=_find,
 )
