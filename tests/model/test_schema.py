@@ -4,25 +4,28 @@ from __future__ import annotations
 
 from typing import Any
 
+import flatbuffers
 import pytest
 from ai_edge_litert import schema_py_generated as generated
 
 from assay.model.checks.operands import INPUTS
 from assay.model.dtypes import DTYPES
+from assay.model.enumerations import BUILTIN_OPERATORS
 from assay.model.macs import FILTER_OPERATORS
 from assay.model.options import OPTIONS
 from assay.model.schema import TABLES, UNIONS, Field
+from assay.model.tables import parse
 
-WIDTHS = {
-    "PrependBoolSlot": 1,
-    "PrependInt8Slot": 1,
-    "PrependUint8Slot": 1,
-    "PrependInt16Slot": 2,
-    "PrependInt32Slot": 4,
-    "PrependUint32Slot": 4,
-    "PrependFloat32Slot": 4,
-    "PrependInt64Slot": 8,
-    "PrependUint64Slot": 8,
+FORMATS = {
+    "PrependBoolSlot": "?",
+    "PrependInt8Slot": "b",
+    "PrependUint8Slot": "B",
+    "PrependInt16Slot": "h",
+    "PrependInt32Slot": "i",
+    "PrependUint32Slot": "I",
+    "PrependFloat32Slot": "f",
+    "PrependInt64Slot": "q",
+    "PrependUint64Slot": "Q",
 }
 
 
@@ -46,21 +49,23 @@ def slot_count(table: str) -> int:
     return int(record(getattr(generated, f"{table}Start"))[1][0])
 
 
-def written_slots(table: str) -> dict[int, tuple[str, int | None]]:
-    """Return slot -> how it is written, and the width of an element where it is a vector."""
+def written_slots(table: str) -> dict[int, tuple[str, Any, int | None]]:
+    """Return slot -> how it is written, its default, and the width of an element of a vector."""
     slots = {}
     for name in dir(generated):
         if name.startswith(f"{table}Add"):
             method, arguments = record(getattr(generated, name), 0)
             field = name.removeprefix(f"{table}Add")
             start = getattr(generated, f"{table}Start{field}Vector", None)
-            slots[arguments[0]] = (method, record(start, 1)[1][0] if start else None)
+            width = record(start, 1)[1][0] if start else None
+            slots[arguments[0]] = (method, arguments[2], width)
     return slots
 
 
-def check(field: Field, method: str, element: int | None) -> None:
+def check(field: Field, method: str, default: Any, element: int | None) -> None:
     if field.kind == "number":
-        assert WIDTHS[method] == field.size
+        assert FORMATS[method] == field.format
+        assert default == field.default
     else:
         assert method == "PrependUOffsetTRelativeSlot"
         width = {"vector": field.size, "tables": 4}.get(field.kind)
@@ -71,8 +76,23 @@ def check(field: Field, method: str, element: int | None) -> None:
 def test_slots(table: str) -> None:
     fields = TABLES[table]
     assert len(fields) == slot_count(table)
-    for slot, (method, element) in written_slots(table).items():
-        check(fields[slot], method, element)
+    for slot, written in written_slots(table).items():
+        check(fields[slot], *written)
+
+
+def test_vectors_of_floats() -> None:
+    """The generated code writes vectors by their width; only the accessors tell floats."""
+    floats = {field.name for field in TABLES["QuantizationParameters"] if field.format == "f"}
+    vectors = (field for fields in TABLES.values() for field in fields if field.kind == "vector")
+    assert {field.name for field in vectors if field.format == "f"} == floats
+    scales = generated.QuantizationParametersT(min=[0.5], max=[1.5], scale=[0.25], zeroPoint=[-7])
+    tensor = generated.TensorT(quantization=scales)
+    graph = generated.SubGraphT(tensors=[tensor], inputs=[], outputs=[], operators=[])
+    model = generated.ModelT(version=3, operatorCodes=[], buffers=[], subgraphs=[graph])
+    builder = flatbuffers.Builder()
+    builder.Finish(model.Pack(builder), b"TFL3")
+    found = parse(bytes(builder.Output())).subgraphs[0].tensors[0].quantization
+    assert [*found.min, *found.max, *found.scale, *found.zero_point] == [0.5, 1.5, 0.25, -7]
 
 
 @pytest.mark.parametrize("union", UNIONS)
@@ -109,6 +129,8 @@ def test_tensor_types() -> None:
 
 
 def test_names_of_operators() -> None:
+    numbers = {name: number for number, name in enumerate(BUILTIN_OPERATORS)}
+    assert numbers == {n: v for n, v in vars(generated.BuiltinOperator).items() if n.isupper()}
     assert set(INPUTS) <= set(vars(generated.BuiltinOperator))
     assert set(OPTIONS) <= set(vars(generated.BuiltinOperator))
     assert set(FILTER_OPERATORS) <= set(INPUTS)

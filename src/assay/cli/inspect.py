@@ -37,7 +37,6 @@ def inspect_model(
 ) -> None:
     """Show tensors, operators and what does not compile; needs no TVM."""
     import assay
-    from assay.lab.store import write_text
     from assay.model.inspection import inspect
 
     facts = assay.read(model)
@@ -45,6 +44,7 @@ def inspect_model(
     operators = inspect(facts)
     missing = _unsupported(facts)
     if svg is not None:
+        from assay.lab.store import write_text
         from assay.report.graph import graph_svg
 
         reasons = {each.index: each.why for each in missing}

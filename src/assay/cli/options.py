@@ -64,9 +64,9 @@ def no_cache(wanted: bool) -> bool:
 
 def writable(path: Path | None) -> Path | None:
     """Return an option's file as it is; ResultsError, before any work, if it cannot be written."""
-    from assay.lab.store import check_writable
-
     if path is not None:
+        from assay.lab.store import check_writable
+
         check_writable(path)
     return path
 

@@ -1,56 +1,41 @@
-"""What the schema's generated classes leave to their callers: absent vectors, names, constants."""
+"""What the tables of a TFLite file mean together: names of operators, values of constants."""
 
 from __future__ import annotations
 
-from typing import Any
-
-import tflite
-
 from assay.model.damage import shortened
-
-_BUILTIN: dict[int, str] = {
-    code: name for name, code in vars(tflite.BuiltinOperator).items() if name.isupper()
-}
+from assay.model.enumerations import BUILTIN_OPERATORS
+from assay.model.tables import Table
 
 
-def ints(vector: Any) -> tuple[int, ...]:
-    """Return a vector as int; the generated accessors give 0 for one that is absent."""
-    return () if isinstance(vector, int) else tuple(vector.tolist())
-
-
-def text(value: bytes | None) -> str:
-    """Return a string of the file, empty if absent."""
-    return "" if value is None else str(value, "utf-8")
-
-
-def operator_name(model: tflite.Model, operator: tflite.Operator) -> str:
+def operator_name(model: Table, operator: Table) -> str:
     """Return the builtin name, ``CUSTOM:<code>``, or ``BUILTIN_<n>`` for one that is too new."""
-    code = model.OperatorCodes(operator.OpcodeIndex())
-    builtin = builtin_code(code)
-    if builtin == tflite.BuiltinOperator.CUSTOM:
-        return f"CUSTOM:{text(code.CustomCode())}"
-    return _BUILTIN.get(builtin, f"BUILTIN_{builtin}")
+    code = model.operator_codes[operator.opcode_index]
+    number = builtin_code(code)
+    if number >= len(BUILTIN_OPERATORS):
+        return f"BUILTIN_{number}"
+    name = BUILTIN_OPERATORS[number]
+    return f"CUSTOM:{code.custom_code}" if name == "CUSTOM" else name
 
 
-def builtin_code(code: tflite.OperatorCode) -> int:
+def builtin_code(code: Table) -> int:
     """Return the number of an operator; old files hold it in a field of one byte only."""
-    return int(max(code.BuiltinCode(), code.DeprecatedBuiltinCode()))
+    return int(max(code.builtin_code, code.deprecated_builtin_code))
 
 
-def is_constant(model: tflite.Model, tensor: tflite.Tensor) -> bool:
+def is_constant(model: Table, tensor: Table) -> bool:
     """Whether the file holds the value of a tensor."""
-    if tensor.Buffer() == 0:  # the empty buffer, by convention
+    if tensor.buffer == 0:  # the empty buffer, by convention
         return False
-    buffer = model.Buffers(tensor.Buffer())
-    return bool(buffer.DataLength() > 0 or buffer.Offset() > 1)
+    buffer = model.buffers[tensor.buffer]
+    return bool(len(buffer.data) > 0 or buffer.offset > 1)
 
 
-def constant_bytes(model: tflite.Model, tensor: tflite.Tensor, data: bytes) -> memoryview:
+def constant_bytes(model: Table, tensor: Table, data: bytes) -> memoryview:
     """Return the value of a constant tensor, which may also lie behind the FlatBuffer."""
-    buffer = model.Buffers(tensor.Buffer())
-    if buffer.DataLength() > 0:
-        return memoryview(buffer.DataAsNumpy())
-    return memoryview(data)[buffer.Offset() : buffer.Offset() + buffer.Size()]
+    buffer = model.buffers[tensor.buffer]
+    if len(buffer.data) > 0:
+        return memoryview(buffer.data)
+    return memoryview(data)[buffer.offset : buffer.offset + buffer.size]
 
 
 def operator_label(index: int, name: str) -> str:

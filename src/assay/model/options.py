@@ -5,81 +5,64 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import tflite
+from assay.model.tables import Table
 
-# Accessors whose number means a name: enums Padding, ActivationFunctionType and MirrorPadMode.
+# Fields whose number means a name: enums Padding, ActivationFunctionType and MirrorPadMode.
 _NAMES: dict[str, tuple[str, ...]] = {
-    "Padding": ("SAME", "VALID"),
-    "FusedActivationFunction": ("NONE", "RELU", "RELU_N1_TO_1", "RELU6", "TANH", "SIGN_BIT"),
-    "Mode": ("REFLECT", "SYMMETRIC"),
+    "padding": ("SAME", "VALID"),
+    "activation": ("NONE", "RELU", "RELU_N1_TO_1", "RELU6", "TANH", "SIGN_BIT"),
+    "mode": ("REFLECT", "SYMMETRIC"),
 }
 
-_Fields = dict[str, str]  # attribute -> accessor of the options table
+_WINDOW = "padding stride_h stride_w"
+_DILATED = f"{_WINDOW} dilation_h dilation_w"
+_POOL = f"Pool2DOptions {_WINDOW} filter_h filter_w activation"
+_REDUCER = "ReducerOptions keep_dims"
+_RESIZE = "align_corners half_pixel_centers"
 
-_STRIDE: _Fields = {"stride_h": "StrideH", "stride_w": "StrideW"}
-_DILATION: _Fields = {"dilation_h": "DilationHFactor", "dilation_w": "DilationWFactor"}
-_PAD: _Fields = {"padding": "Padding"}
-_ACT: _Fields = {"activation": "FusedActivationFunction"}
-_WINDOW: _Fields = {"filter_h": "FilterHeight", "filter_w": "FilterWidth"}
-_AXIS: _Fields = {"axis": "Axis"}
-_RESIZE: _Fields = {
-    "align_corners": "AlignCorners",
-    "half_pixel_centers": "HalfPixelCenters",
-}
-_POOL = ("Pool2DOptions", {**_PAD, **_STRIDE, **_WINDOW, **_ACT})
-_KEEP_DIMS = ("ReducerOptions", {"keep_dims": "KeepDims"})
-
-OPTIONS: dict[str, tuple[str, _Fields]] = {
-    "CONV_2D": ("Conv2DOptions", {**_PAD, **_STRIDE, **_DILATION, **_ACT}),
-    "DEPTHWISE_CONV_2D": (
-        "DepthwiseConv2DOptions",
-        {**_PAD, **_STRIDE, **_DILATION, "depth_multiplier": "DepthMultiplier", **_ACT},
-    ),
-    "TRANSPOSE_CONV": ("TransposeConvOptions", {**_PAD, **_STRIDE, **_ACT}),
-    "FULLY_CONNECTED": (
-        "FullyConnectedOptions",
-        {"keep_num_dims": "KeepNumDims", **_ACT},
-    ),
-    "BATCH_MATMUL": ("BatchMatMulOptions", {"adj_x": "AdjX", "adj_y": "AdjY"}),
+_DECLARED = {
+    "CONV_2D": f"Conv2DOptions {_DILATED} activation",
+    "DEPTHWISE_CONV_2D": f"DepthwiseConv2DOptions {_DILATED} depth_multiplier activation",
+    "TRANSPOSE_CONV": f"TransposeConvOptions {_WINDOW} activation",
+    "FULLY_CONNECTED": "FullyConnectedOptions keep_num_dims activation",
+    "BATCH_MATMUL": "BatchMatMulOptions adj_x adj_y",
     "AVERAGE_POOL_2D": _POOL,
     "MAX_POOL_2D": _POOL,
     "L2_POOL_2D": _POOL,
-    "ADD": ("AddOptions", _ACT),
-    "SUB": ("SubOptions", _ACT),
-    "MUL": ("MulOptions", _ACT),
-    "DIV": ("DivOptions", _ACT),
-    "CONCATENATION": ("ConcatenationOptions", {**_AXIS, **_ACT}),
-    "SOFTMAX": ("SoftmaxOptions", {"beta": "Beta"}),
-    "LEAKY_RELU": ("LeakyReluOptions", {"alpha": "Alpha"}),
-    "GELU": ("GeluOptions", {"approximate": "Approximate"}),
-    "MEAN": _KEEP_DIMS,
-    "SUM": _KEEP_DIMS,
-    "REDUCE_MAX": _KEEP_DIMS,
-    "REDUCE_MIN": _KEEP_DIMS,
-    "REDUCE_PROD": _KEEP_DIMS,
-    "RESIZE_BILINEAR": ("ResizeBilinearOptions", _RESIZE),
-    "RESIZE_NEAREST_NEIGHBOR": ("ResizeNearestNeighborOptions", _RESIZE),
-    "MIRROR_PAD": ("MirrorPadOptions", {"mode": "Mode"}),
-    "DEPTH_TO_SPACE": ("DepthToSpaceOptions", {"block_size": "BlockSize"}),
-    "SPACE_TO_DEPTH": ("SpaceToDepthOptions", {"block_size": "BlockSize"}),
-    "SPLIT": ("SplitOptions", {"num_splits": "NumSplits"}),
-    "SPLIT_V": ("SplitVOptions", {"num_splits": "NumSplits"}),
-    "PACK": ("PackOptions", {"values_count": "ValuesCount", **_AXIS}),
-    "UNPACK": ("UnpackOptions", {"num": "Num", **_AXIS}),
-    "GATHER": ("GatherOptions", {**_AXIS, "batch_dims": "BatchDims"}),
-    "ONE_HOT": ("OneHotOptions", _AXIS),
-    "STRIDED_SLICE": (
-        "StridedSliceOptions",
-        {
-            "begin_mask": "BeginMask",
-            "end_mask": "EndMask",
-            "ellipsis_mask": "EllipsisMask",
-            "new_axis_mask": "NewAxisMask",
-            "shrink_axis_mask": "ShrinkAxisMask",
-        },
-    ),
+    "ADD": "AddOptions activation",
+    "SUB": "SubOptions activation",
+    "MUL": "MulOptions activation",
+    "DIV": "DivOptions activation",
+    "CONCATENATION": "ConcatenationOptions axis activation",
+    "SOFTMAX": "SoftmaxOptions beta",
+    "LEAKY_RELU": "LeakyReluOptions alpha",
+    "GELU": "GeluOptions approximate",
+    "MEAN": _REDUCER,
+    "SUM": _REDUCER,
+    "REDUCE_MAX": _REDUCER,
+    "REDUCE_MIN": _REDUCER,
+    "REDUCE_PROD": _REDUCER,
+    "RESIZE_BILINEAR": f"ResizeBilinearOptions {_RESIZE}",
+    "RESIZE_NEAREST_NEIGHBOR": f"ResizeNearestNeighborOptions {_RESIZE}",
+    "MIRROR_PAD": "MirrorPadOptions mode",
+    "DEPTH_TO_SPACE": "DepthToSpaceOptions block_size",
+    "SPACE_TO_DEPTH": "SpaceToDepthOptions block_size",
+    "SPLIT": "SplitOptions num_splits",
+    "SPLIT_V": "SplitVOptions num_splits",
+    "SQUEEZE": "SqueezeOptions squeeze_dims",
+    "PACK": "PackOptions values_count axis",
+    "UNPACK": "UnpackOptions num axis",
+    "GATHER": "GatherOptions axis batch_dims",
+    "ONE_HOT": "OneHotOptions axis",
+    "STRIDED_SLICE": "StridedSliceOptions begin_mask end_mask ellipsis_mask new_axis_mask "
+    "shrink_axis_mask",
 }
-"""Operator -> the options table it carries, and the attributes read from it."""
+
+OPTIONS: dict[str, tuple[str, tuple[str, ...]]] = {
+    name: (table, tuple(fields))
+    for name, (table, *fields) in ((name, text.split()) for name, text in _DECLARED.items())
+}
+"""Operator -> the options table it carries, and the fields that are attributes of the operator."""
 
 _OPERANDS: dict[str, dict[str, int]] = {
     "MEAN": {"axis": 1},
@@ -107,7 +90,7 @@ _OPERANDS: dict[str, dict[str, int]] = {
 
 def attributes_of(
     name: str,
-    operator: tflite.Operator,
+    operator: Table,
     inputs: Sequence[int],
     constant_ints: Callable[[int], tuple[int, ...] | None],
 ) -> dict[str, Any]:
@@ -121,33 +104,21 @@ def attributes_of(
         value = constant_ints(inputs[position]) if position < len(inputs) else None
         if value is not None:
             attributes[attribute] = value
-    if name == "SQUEEZE" and (options := _table("SqueezeOptions", operator)) is not None:
-        dims = range(options.SqueezeDimsLength())
-        attributes["squeeze_dims"] = tuple(options.SqueezeDims(i) for i in dims)
     return attributes
 
 
-def builtin_options(name: str, operator: tflite.Operator) -> dict[str, Any]:
+def builtin_options(name: str, operator: Table) -> dict[str, Any]:
     """Return the attributes from an operator's options table, none if it carries no such table."""
     if name not in OPTIONS:
         return {}
     table, fields = OPTIONS[name]
-    options = _table(table, operator)
-    if options is None:
+    options = operator.builtin_options
+    if options is None or options.kind != table:
         return {}
-    values: dict[str, Any] = {}
-    for attribute, accessor in fields.items():
-        value = getattr(options, accessor)()
-        values[attribute] = _NAMES[accessor][value] if accessor in _NAMES else value
-    return values
+    return {field: _value(field, getattr(options, field)) for field in fields}
 
 
-def _table(name: str, operator: tflite.Operator) -> Any:
-    if operator.BuiltinOptionsType() != getattr(tflite.BuiltinOptions, name):
-        return None
-    union = operator.BuiltinOptions()
-    if union is None:
-        return None
-    table = getattr(tflite, name)()
-    table.Init(union.Bytes, union.Pos)
-    return table
+def _value(field: str, stored: Any) -> Any:
+    if field in _NAMES:
+        return _NAMES[field][stored]
+    return tuple(stored) if isinstance(stored, memoryview) else stored

@@ -5,14 +5,9 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import tflite
-
-from assay.model.access import constant_bytes, ints, is_constant, operator_name, text
+from assay.model.access import constant_bytes, is_constant, operator_name
 from assay.model.dtypes import DTYPES, FLOAT_DTYPES, dense_bytes
 from assay.model.facts import Model, Operator, Signature, Tensor
 from assay.model.macs import count_macs, stored_constants, weights_of
@@ -20,7 +15,8 @@ from assay.model.options import attributes_of
 from assay.model.precision import classify
 from assay.model.source import load
 from assay.model.spec import Quantization
-from assay.model.verify import verify
+from assay.model.tables import Table
+from assay.model.verify import verified
 
 _ATTRIBUTE_ELEMENTS = 64  # operands that are attributes are one number a dimension, or two
 
@@ -37,24 +33,22 @@ def read(path: str | os.PathLike[str]) -> Model:
 
         return read_onnx(file)
     data = load(file)
-    verify(file, data)
-    return _Reader(file, data).model()
+    return _Reader(file, data, verified(file, data)).model()
 
 
 class _Reader:
-    """Reads verified bytes: every offset, index and size in them is known to be good."""
+    """Reads a verified file: every index and size in it is known to be good."""
 
-    def __init__(self, path: Path, data: bytes) -> None:
+    def __init__(self, path: Path, data: bytes, root: Table) -> None:
         self.path = path
         self.data = data
-        self.root = tflite.Model.GetRootAs(data, 0)
-        self.graph = self.root.Subgraphs(0)
-        self.inputs = ints(self.graph.InputsAsNumpy())
-        self.outputs = ints(self.graph.OutputsAsNumpy())
-        self.nodes = [self.graph.Operators(i) for i in range(self.graph.OperatorsLength())]
-        self.edges = [(ints(n.InputsAsNumpy()), ints(n.OutputsAsNumpy())) for n in self.nodes]
+        self.root = root
+        self.graph = root.subgraphs[0]
+        self.inputs, self.outputs = tuple(self.graph.inputs), tuple(self.graph.outputs)
+        self.nodes = self.graph.operators
+        self.edges = [(tuple(node.inputs), tuple(node.outputs)) for node in self.nodes]
         self.computed = set(self.inputs).union(*(outputs for _, outputs in self.edges))
-        self.tensors = tuple(self._tensor(i) for i in range(self.graph.TensorsLength()))
+        self.tensors = tuple(self._tensor(i) for i in range(len(self.graph.tensors)))
 
     def model(self) -> Model:
         root = self.root
@@ -64,8 +58,8 @@ class _Reader:
             sha256=hashlib.sha256(self.data).hexdigest(),
             size_bytes=len(self.data),
             format="tflite",
-            version=root.Version(),
-            description=text(root.Description()),
+            version=root.version,
+            description=root.description,
             precision=classify(operators, self.tensors, source),
             inputs=tuple(self.tensors[i].spec for i in self.inputs),
             outputs=tuple(self.tensors[i].spec for i in self.outputs),
@@ -73,15 +67,15 @@ class _Reader:
             output_indices=self.outputs,
             operators=operators,
             tensors=self.tensors,
-            signatures=_each(self._signature, root.SignatureDefsLength()),
-            metadata=_each(lambda i: text(root.Metadata(i).Name()), root.MetadataLength()),
-            subgraphs=root.SubgraphsLength(),
+            signatures=tuple(_signature(table) for table in root.signature_defs),
+            metadata=tuple(entry.name for entry in root.metadata),
+            subgraphs=len(root.subgraphs),
         )
 
     def _tensor(self, index: int) -> Tensor:
-        tensor = self.graph.Tensors(index)
-        dtype = DTYPES[tensor.Type()]
-        static_shape = ints(tensor.ShapeAsNumpy())
+        tensor = self.graph.tensors[index]
+        dtype = DTYPES[tensor.type]
+        static_shape = tuple(tensor.shape)
         # The buffer of a constant without elements, such as the shape of a scalar, is empty.
         empty = 0 in static_shape and index not in self.computed
         constant = empty or is_constant(self.root, tensor)
@@ -91,13 +85,13 @@ class _Reader:
             size_bytes = dense_bytes(dtype, math.prod(static_shape)) or 0
         return Tensor(
             index=index,
-            name=text(tensor.Name()),
-            shape=ints(tensor.ShapeSignatureAsNumpy()) or static_shape,
+            name=tensor.name,
+            shape=tuple(tensor.shape_signature) or static_shape,
             static_shape=static_shape,
             dtype=dtype,
             quantization=None if dtype in FLOAT_DTYPES else _quantization(tensor),
             is_constant=constant,
-            is_variable=tensor.IsVariable(),
+            is_variable=tensor.is_variable,
             size_bytes=size_bytes,
         )
 
@@ -107,10 +101,10 @@ class _Reader:
         tensor = self.tensors[index]
         if tensor.dtype not in ("int32", "int64") or tensor.elements > _ATTRIBUTE_ELEMENTS:
             return None
-        raw = constant_bytes(self.root, self.graph.Tensors(index), self.data)
+        raw = constant_bytes(self.root, self.graph.tensors[index], self.data)
         if len(raw) != dense_bytes(tensor.dtype, tensor.elements):
             return None  # sparse
-        return tuple(np.frombuffer(raw, tensor.dtype).tolist())
+        return tuple(raw.cast("i" if tensor.dtype == "int32" else "q"))
 
     def _operators(self) -> tuple[tuple[Operator, ...], dict[int, int]]:
         names = [operator_name(self.root, node) for node in self.nodes]
@@ -135,27 +129,21 @@ class _Reader:
             )
         return tuple(operators), source
 
-    def _signature(self, index: int) -> Signature:
-        table = self.root.SignatureDefs(index)
-        inputs = (table.Inputs(i) for i in range(table.InputsLength()))
-        outputs = (table.Outputs(i) for i in range(table.OutputsLength()))
-        return Signature(
-            key=text(table.SignatureKey()),
-            subgraph=table.SubgraphIndex(),
-            inputs={text(entry.Name()): entry.TensorIndex() for entry in inputs},
-            outputs={text(entry.Name()): entry.TensorIndex() for entry in outputs},
-        )
+
+def _signature(table: Table) -> Signature:
+    return Signature(
+        key=table.signature_key,
+        subgraph=table.subgraph_index,
+        inputs={entry.name: entry.tensor_index for entry in table.inputs},
+        outputs={entry.name: entry.tensor_index for entry in table.outputs},
+    )
 
 
-def _quantization(tensor: tflite.Tensor) -> Quantization | None:
-    table = tensor.Quantization()
-    if table is None or table.ScaleLength() == 0:
+def _quantization(tensor: Table) -> Quantization | None:
+    table = tensor.quantization
+    if table is None or len(table.scale) == 0:
         return None
-    scale = tuple(float(value) for value in table.ScaleAsNumpy())
-    zero_point = ints(table.ZeroPointAsNumpy()) or (0,) * len(scale)
-    axis = table.QuantizedDimension() if len(scale) > 1 else None
+    scale = tuple(table.scale)
+    zero_point = tuple(table.zero_point) or (0,) * len(scale)
+    axis = table.quantized_dimension if len(scale) > 1 else None
     return Quantization(scale, zero_point, axis)
-
-
-def _each(function: Callable[[int], Any], count: int) -> tuple[Any, ...]:
-    return tuple(function(index) for index in range(count))

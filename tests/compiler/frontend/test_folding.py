@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import assay
-from assay.compiler.frontend.folding import FOLDS, fold, foldable
-from assay.compiler.frontend.known import known_tensors
+from assay.compiler.frontend.folding import FOLDS, fold
+from assay.compiler.frontend.known import FOLDABLE, foldable, known_tensors
 from assay.model.facts import Model, Operator
 from assay.model.reader import read
 from tests.builder import GraphBuilder, per_tensor
@@ -61,6 +61,7 @@ def test_a_known_value_is_what_litert_computes(case: Case, scheme: str, tmp_path
 
 
 def test_every_operator_has_a_case() -> None:
+    assert set(FOLDS) == FOLDABLE
     assert {case.name for case in [*CONSTANT_ONLY, *CASES]} >= set(FOLDS)
 
 

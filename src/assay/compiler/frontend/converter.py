@@ -15,9 +15,9 @@ from tvm.relax.frontend.tflite.tflite_frontend import OperatorConverter, TensorW
 
 from assay.compiler import tvm_api
 from assay.compiler.frontend.exprs import Expr, check_type, constant, dequantized, parameters
-from assay.compiler.frontend.folding import SHAPE_ONLY, fold
+from assay.compiler.frontend.folding import fold
 from assay.compiler.frontend.graph import Tensors
-from assay.compiler.frontend.known import is_quantized, known_tensors
+from assay.compiler.frontend.known import SHAPE_ONLY, is_quantized, known_tensors
 from assay.compiler.frontend.ops import CONVERTERS
 from assay.compiler.frontend.site import Site
 from assay.compiler.frontend.support import Unsupported, reason_of, refusal

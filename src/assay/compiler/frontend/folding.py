@@ -20,14 +20,6 @@ from assay.model.facts import Operator
 Array = npt.NDArray[Any]
 Fold = Callable[[Operator, Sequence[Array]], Any]
 
-SHAPE_ONLY = frozenset({"SHAPE", "RANK"})
-"""Operators that look at the shape of their operand, not at its values."""
-
-
-def foldable(operator: Operator) -> bool:
-    """Whether ``fold`` knows the operator; one with a fused activation is none of shapes."""
-    return operator.name in FOLDS and operator.attributes.get("activation", "NONE") == "NONE"
-
 
 def fold(operator: Operator, operands: Sequence[Array], dtypes: Sequence[str]) -> list[Array]:
     """Return what an operator of ``FOLDS`` makes of its operands, an array for each output.
@@ -170,4 +162,4 @@ FOLDS: dict[str, Fold] = {
     "UNPACK": _unpack,
     "ZEROS_LIKE": _plain(np.zeros_like),
 }
-"""Operator -> what it computes of its operands, without a fused activation."""
+"""Operator of ``known.FOLDABLE`` -> what it computes of its operands."""

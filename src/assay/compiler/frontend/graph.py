@@ -1,7 +1,7 @@
 """A file as TVM's importer is to see it: another batch, other borders, names that are unique.
 
 The importer keys tensors by name and reads shapes, types and quantization off the file. These
-views stand in for the schema's generated classes and answer from ``Tensors`` instead.
+views stand in for the classes of the package ``tflite`` and answer from ``Tensors`` instead.
 """
 # ruff: noqa: N802, D102 - the accessors are named like the generated ones that they override
 
@@ -17,6 +17,7 @@ import tflite
 from assay.model.access import constant_bytes
 from assay.model.dtypes import DTYPES
 from assay.model.facts import Model, Tensor
+from assay.model.tables import parse
 
 Array = npt.NDArray[Any]
 
@@ -30,7 +31,7 @@ class Tensors:
 
     def __init__(self, data: bytes, model: Model, batch: int) -> None:
         self._data = data
-        self._file = tflite.Model.GetRootAs(data, 0)
+        self._file = parse(data)
         self._packed = {tensor.index for tensor in model.tensors if tensor.dtype == "int4"}
         self._facts = {
             tensor.index: replace(tensor, dtype="int8") if tensor.dtype == "int4" else tensor
@@ -65,10 +66,9 @@ class Tensors:
 
     def _read(self, index: int) -> Array:
         fact = self._facts[index]
-        native = self._file.Subgraphs(0).Tensors(index)
         if fact.elements == 0:
             return np.empty(fact.static_shape, fact.dtype)
-        raw = constant_bytes(self._file, native, self._data)
+        raw = constant_bytes(self._file, self._file.subgraphs[0].tensors[index], self._data)
         if index in self._packed:
             flat = _unpack_int4(np.frombuffer(raw, np.uint8), fact.elements)
         else:

@@ -2,8 +2,21 @@
 
 from __future__ import annotations
 
-from assay.compiler.frontend.folding import SHAPE_ONLY, foldable
-from assay.model.facts import Model, Tensor
+from assay.model.facts import Model, Operator, Tensor
+
+SHAPE_ONLY = frozenset({"SHAPE", "RANK"})
+"""Operators that look at the shape of their operand, not at its values."""
+
+_FOLDABLE = """
+SHAPE RANK ABS ADD BROADCAST_ARGS BROADCAST_TO CAST CEIL CONCATENATION DEQUANTIZE DIV EQUAL
+EXPAND_DIMS FILL FLOOR FLOOR_DIV FLOOR_MOD GATHER GREATER GREATER_EQUAL LESS LESS_EQUAL
+LOGICAL_AND LOGICAL_NOT LOGICAL_OR MAXIMUM MINIMUM MUL NEG NOT_EQUAL PACK RANGE REDUCE_MAX
+REDUCE_MIN REDUCE_PROD RESHAPE ROUND SELECT SELECT_V2 SLICE SPLIT SQUEEZE STRIDED_SLICE SUB
+SUM TILE TRANSPOSE UNPACK ZEROS_LIKE
+"""
+
+FOLDABLE = frozenset(_FOLDABLE.split())
+"""What ``folding.fold`` computes. It needs NumPy; telling what compiles does without."""
 
 _QUANTIZED = frozenset({"int8", "uint8", "int16", "int4"})
 
@@ -30,3 +43,8 @@ def known_tensors(model: Model) -> frozenset[int]:
         ):
             known.update(operator.outputs)
     return frozenset(known)
+
+
+def foldable(operator: Operator) -> bool:
+    """Whether an operator can be computed beforehand; one with a fused activation is not."""
+    return operator.name in FOLDABLE and operator.attributes.get("activation", "NONE") == "NONE"

@@ -122,7 +122,7 @@ OPERATORS: dict[str, Entry] = {
     **_entries("EMBEDDING_LOOKUP", "fp32 dynamic-range", 1),
     **_entries("ZEROS_LIKE", "fp32 integer"),
 }
-"""Operator -> what compiles of it. Others have to be constants by ``folding.FOLDS``."""
+"""Operator -> what compiles of it. Others have to be constants by ``known.FOLDABLE``."""
 
 
 def operators_table() -> str:

@@ -6,11 +6,9 @@ kernels do: there a missing operand ends the process. Source of the numbers: TFL
 
 from __future__ import annotations
 
-import tflite
-
-from assay.model.access import ints
 from assay.model.damage import Damage
 from assay.model.options import builtin_options
+from assay.model.tables import Table
 
 _ANY = 1 << 31
 
@@ -88,12 +86,12 @@ _COUNTS = {
 }
 
 
-def check_operands(name: str, operator: tflite.Operator, label: str) -> None:
+def check_operands(name: str, operator: Table, label: str) -> None:
     """Raise Damage unless an operator has all of its operands, as far as it is known here.
 
     A bias can be left out, many operands of a recurrent cell, and any of a custom operator.
     """
-    inputs, outputs = ints(operator.InputsAsNumpy()), ints(operator.OutputsAsNumpy())
+    inputs, outputs = tuple(operator.inputs), tuple(operator.outputs)
     if name in INPUTS:
         _check_count(label, "inputs", len(inputs), INPUTS[name])
         _check_count(label, "outputs", len(outputs), _OUTPUTS.get(name, (1, 1)))

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import tflite
-
-from assay.model.access import ints
 from assay.model.damage import Damage
 from assay.model.dtypes import FLOAT_DTYPES
+from assay.model.tables import Table
 
 # Zero points are values of the quantized type; wider types and biases have zero point 0.
 _RANGES = {
@@ -22,19 +20,17 @@ _RANGES = {
 _MIN_SCALE, _MAX_SCALE = 1e-30, 1e30
 
 
-def check_quantization(
-    tensor: tflite.Tensor, name: str, shape: tuple[int, ...], dtype: str
-) -> None:
+def check_quantization(tensor: Table, name: str, shape: tuple[int, ...], dtype: str) -> None:
     """Raise Damage unless scales are positive and as many as tensor and zero points demand.
 
     Rules: TFLite 8-bit quantization specification. On floating-point tensors, where some converters
     leave the calibrated range behind, the parameters mean nothing and are not looked at.
     """
-    table = tensor.Quantization()
-    if table is None or table.ScaleLength() == 0 or dtype in FLOAT_DTYPES:
+    table = tensor.quantization
+    if table is None or len(table.scale) == 0 or dtype in FLOAT_DTYPES:
         return
-    scales = table.ScaleAsNumpy().tolist()
-    zero_points = ints(table.ZeroPointAsNumpy())
+    scales = tuple(table.scale)
+    zero_points = tuple(table.zero_point)
     if not all(_MIN_SCALE < scale < _MAX_SCALE for scale in scales):  # no NaN, either
         raise Damage(f"{name} has a quantization scale that is not a sensible positive number")
     if len(zero_points) != len(scales):
@@ -42,7 +38,7 @@ def check_quantization(
     low, high = _RANGES.get(dtype, (0, 0))
     if not all(low <= zero_point <= high for zero_point in zero_points):
         raise Damage(f"{name} has a zero point that {dtype} cannot hold")
-    axis = table.QuantizedDimension()
+    axis = table.quantized_dimension
     if len(scales) > 1 and not 0 <= axis < len(shape):
         raise Damage(f"{name} is quantized along dimension {axis} of {len(shape)}")
     if len(scales) > 1 and shape[axis] != len(scales):

@@ -5,12 +5,10 @@ Source: the kernels of TFLite, which end the process where a scale is missing or
 
 from __future__ import annotations
 
-import tflite
-
-from assay.model.access import ints
 from assay.model.damage import Damage
 from assay.model.dtypes import DTYPES, FLOAT_DTYPES
 from assay.model.macs import FILTER_OPERATORS
+from assay.model.tables import Table
 
 # Operators that compute with integers as quantized values. Others move them, or compute with them
 # as they are, and need no parameters.
@@ -33,25 +31,25 @@ _SUM_BITS = {"int8": 19, "uint8": 19, "int16": 14}
 _SQUARE_BITS = 12
 
 
-def check_scales(name: str, operator: tflite.Operator, graph: tflite.SubGraph, label: str) -> None:
+def check_scales(name: str, operator: Table, graph: Table, label: str) -> None:
     """Raise Damage if quantized values lack a scale, or that of a sum is far finer than theirs."""
     if name not in _ARITHMETIC:
         return
-    inputs = [index for index in ints(operator.InputsAsNumpy()) if index >= 0]
-    outputs = ints(operator.OutputsAsNumpy())
+    inputs = [index for index in operator.inputs if index >= 0]
+    outputs = operator.outputs
     scales: dict[int, float] = {}
     for index in (*inputs, *outputs):
-        tensor = graph.Tensors(index)
-        table = tensor.Quantization()
-        if DTYPES[tensor.Type()] in FLOAT_DTYPES:
+        tensor = graph.tensors[index]
+        table = tensor.quantization
+        if DTYPES[tensor.type] in FLOAT_DTYPES:
             continue
-        if table is not None and table.ScaleLength() > 0:
-            scales[index] = float(table.Scale(0))
-            if table.ScaleLength() > 1 and name not in _PER_AXIS:
+        if table is not None and len(table.scale) > 0:
+            scales[index] = float(table.scale[0])
+            if len(table.scale) > 1 and name not in _PER_AXIS:
                 raise Damage(f"{label} cannot compute with tensor {index} of several scales")
-        elif DTYPES[tensor.Type()] in _NEED_SCALE.get(name, _BYTES):
+        elif DTYPES[tensor.type] in _NEED_SCALE.get(name, _BYTES):
             raise Damage(f"{label} computes with tensor {index}, which lacks its scale")
-    dtype = DTYPES[graph.Tensors(outputs[0]).Type()]
+    dtype = DTYPES[graph.tensors[outputs[0]].type]
     if dtype in _SUM_BITS and all(index in scales for index in (*inputs, outputs[0])):
         _check_ratio(name, label, dtype, max(scales[i] for i in inputs), scales[outputs[0]])
 

@@ -2,39 +2,32 @@
 
 from __future__ import annotations
 
-import tflite
-
-from assay.model.access import ints, text
 from assay.model.damage import Damage, shortened
+from assay.model.tables import Table
 
 
-def check_signatures(model: tflite.Model) -> None:
+def check_signatures(model: Table) -> None:
     """Raise Damage unless signatures name inputs and outputs of their graph, and no key twice."""
-    graphs = [model.Subgraphs(number) for number in range(model.SubgraphsLength())]
-    inputs = [set(ints(graph.InputsAsNumpy())) for graph in graphs]
-    outputs = [set(ints(graph.OutputsAsNumpy())) for graph in graphs]
+    inputs = [set(graph.inputs) for graph in model.subgraphs]
+    outputs = [set(graph.outputs) for graph in model.subgraphs]
     keys = set()
-    for index in range(model.SignatureDefsLength()):
-        signature = model.SignatureDefs(index)
-        key, number = text(signature.SignatureKey()), signature.SubgraphIndex()
+    for signature in model.signature_defs:
+        key, number = signature.signature_key, signature.subgraph_index
         if key in keys:
             raise Damage(f"it holds two signatures {shortened(key)}")
         keys.add(key)
-        if number >= len(graphs):
+        if number >= len(inputs):
             raise Damage(f"signature {shortened(key)} is of a graph that does not exist")
-        takes = {signature.Inputs(i).TensorIndex() for i in range(signature.InputsLength())}
-        gives = {signature.Outputs(i).TensorIndex() for i in range(signature.OutputsLength())}
+        takes = {entry.tensor_index for entry in signature.inputs}
+        gives = {entry.tensor_index for entry in signature.outputs}
         if not takes <= inputs[number] or not gives <= outputs[number]:
             raise Damage(
                 f"signature {shortened(key)} names a tensor that its graph does not take or give"
             )
 
 
-def check_metadata(model: tflite.Model) -> None:
+def check_metadata(model: Table) -> None:
     """Raise Damage unless each metadata entry has a buffer."""
-    for index in range(model.MetadataLength()):
-        entry = model.Metadata(index)
-        if entry.Buffer() >= model.BuffersLength():
-            raise Damage(
-                f"metadata {shortened(text(entry.Name()))} uses a buffer that does not exist"
-            )
+    for entry in model.metadata:
+        if entry.buffer >= len(model.buffers):
+            raise Damage(f"metadata {shortened(entry.name)} uses a buffer that does not exist")

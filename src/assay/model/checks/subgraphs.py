@@ -5,22 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 
-import tflite
-from flatbuffers.number_types import Int32Flags
-from flatbuffers.table import Table
-
 from assay.model.damage import Damage
-from assay.model.schema import TABLES, UNIONS
+from assay.model.schema import TABLES
+from assay.model.tables import Table
 
 
-def check_subgraphs(model: tflite.Model) -> None:
+def check_subgraphs(model: Table) -> None:
     """Raise Damage unless every graph that an operator runs exists and does not run itself."""
     calls: dict[int, set[int]] = {}
-    count = model.SubgraphsLength()
-    for number in range(count):
-        graph = model.Subgraphs(number)
-        operators = (graph.Operators(index) for index in range(graph.OperatorsLength()))
-        calls[number] = {called for operator in operators for called in _called(operator)}
+    count = len(model.subgraphs)
+    for number, graph in enumerate(model.subgraphs):
+        calls[number] = {called for operator in graph.operators for called in _called(operator)}
         if not all(0 <= called < count for called in calls[number]):
             raise Damage(f"an operator of graph {number} runs a graph that does not exist")
     try:
@@ -29,18 +24,10 @@ def check_subgraphs(model: tflite.Model) -> None:
         raise Damage("a graph runs itself without end") from error
 
 
-def _called(operator: tflite.Operator) -> Iterator[int]:
-    yield from _indices("BuiltinOptions", operator.BuiltinOptionsType(), operator.BuiltinOptions())
-    yield from _indices(
-        "BuiltinOptions2", operator.BuiltinOptions2Type(), operator.BuiltinOptions2()
-    )
-
-
-def _indices(union: str, member: int, options: Table | None) -> Iterator[int]:
-    """Yield the fields of an options table that number a graph; an absent one means graph 0."""
-    if options is None:
-        return
-    for slot, field in enumerate(TABLES.get(UNIONS[union].get(member, ""), ())):
-        if field.kind == "number" and "subgraph" in field.name:
-            offset = options.Offset(4 + 2 * slot)
-            yield options.Get(Int32Flags, options.Pos + offset) if offset else 0
+def _called(operator: Table) -> Iterator[int]:
+    """Yield the fields of an operator's options that number a graph."""
+    for options in (operator.builtin_options, operator.builtin_options_2):
+        for field in TABLES.get(options.kind, ()) if options is not None else ():
+            if "subgraph" in field.name:
+                value = getattr(options, field.name)
+                yield from (value,) if field.kind == "number" else value

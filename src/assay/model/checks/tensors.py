@@ -5,47 +5,43 @@ from __future__ import annotations
 import math
 from struct import unpack_from
 
-import tflite
-
-from assay.model.access import constant_bytes, ints, is_constant, text
+from assay.model.access import constant_bytes, is_constant
 from assay.model.checks.quantization import check_quantization
 from assay.model.checks.sparsity import check_sparsity
 from assay.model.damage import Damage, shortened
 from assay.model.dtypes import DTYPES, dense_bytes
+from assay.model.tables import Table
 
 MAX_ELEMENTS = 2**31 - 1  # TFLite's kernels count elements in an int
 MAX_RANK = 64  # as in NumPy; TFLite's kernels take fewer
-_EXTERNAL_BUFFER = 4 + 2 * 10  # slot 10, which the generated class does not know yet
 
 
-def label(tensor: tflite.Tensor, index: int) -> str:
+def label(tensor: Table, index: int) -> str:
     """Return how an error speaks of a tensor."""
-    return f"tensor {index} {shortened(text(tensor.Name()))}"
+    return f"tensor {index} {shortened(tensor.name)}"
 
 
-def check_tensor(model: tflite.Model, tensor: tflite.Tensor, index: int, data: bytes) -> None:
+def check_tensor(model: Table, tensor: Table, index: int, data: bytes) -> None:
     """Raise Damage unless shape, content and quantization of a tensor fit each other."""
     name = label(tensor, index)
     shape = _check_shape(tensor, name)
-    dtype = DTYPES[tensor.Type()]
+    dtype = DTYPES[tensor.type]
     check_quantization(tensor, name, shape, dtype)
-    if tensor._tab.Offset(_EXTERNAL_BUFFER):
+    if tensor.external_buffer:
         raise Damage(
             f"{name} is kept in another file, which assay does not read",
             "export the model into a single file",
         )
-    if tensor.Buffer() >= model.BuffersLength():
-        raise Damage(f"{name} uses buffer {tensor.Buffer()} of {model.BuffersLength()}")
-    sparsity = tensor.Sparsity()
-    if sparsity is not None:
-        check_sparsity(sparsity, name, shape)
+    if tensor.buffer >= len(model.buffers):
+        raise Damage(f"{name} uses buffer {tensor.buffer} of {len(model.buffers)}")
+    if tensor.sparsity is not None:
+        check_sparsity(tensor.sparsity, name, shape)
     if is_constant(model, tensor):
         _check_constant(model, tensor, name, shape, data)
 
 
-def _check_shape(tensor: tflite.Tensor, name: str) -> tuple[int, ...]:
-    shape = ints(tensor.ShapeAsNumpy())
-    signature = ints(tensor.ShapeSignatureAsNumpy())
+def _check_shape(tensor: Table, name: str) -> tuple[int, ...]:
+    shape, signature = tuple(tensor.shape), tuple(tensor.shape_signature)
     if max(len(shape), len(signature)) > MAX_RANK:
         raise Damage(f"{name} has {max(len(shape), len(signature))} dimensions")
     if any(size < 0 for size in shape) or math.prod(shape) > MAX_ELEMENTS:
@@ -59,16 +55,16 @@ def _check_shape(tensor: tflite.Tensor, name: str) -> tuple[int, ...]:
 
 
 def _check_constant(
-    model: tflite.Model, tensor: tflite.Tensor, name: str, shape: tuple[int, ...], data: bytes
+    model: Table, tensor: Table, name: str, shape: tuple[int, ...], data: bytes
 ) -> None:
-    if tensor.IsVariable():
+    if tensor.is_variable:
         raise Damage(f"{name} is a constant and a variable at once")
-    buffer = model.Buffers(tensor.Buffer())
-    if buffer.DataLength() == 0 and buffer.Offset() + buffer.Size() > len(data):
+    buffer = model.buffers[tensor.buffer]
+    if len(buffer.data) == 0 and buffer.offset + buffer.size > len(data):
         raise Damage(f"the data of {name} lies behind the end of the file")
-    if tensor.Sparsity() is not None:
+    if tensor.sparsity is not None:
         return
-    dtype = DTYPES[tensor.Type()]
+    dtype = DTYPES[tensor.type]
     content = constant_bytes(model, tensor, data)
     expected = dense_bytes(dtype, math.prod(shape))
     if expected is not None and expected != len(content):
