@@ -100,7 +100,7 @@ _STOCK = (
 # What comes again for the machine's own instruction set: the best build that a user would deploy.
 _BEST = ("tvm-fp32-nhwc", "tvm-int8-nhwc")
 
-# What the demo runs of it: enough to show each effect, in a few minutes.
+# What the demo runs of it, for this CPU: enough to show each effect, in a few minutes.
 DEMO = (
     "tflite-fp32",
     "tflite-int8",
@@ -112,8 +112,6 @@ DEMO = (
     "tvm-int8",
     "tvm-int8-fixed",
     "tvm-fp32-nhwc-avx2",
-    "tvm-fp32-nhwc-native",
-    "tvm-int8-nhwc-native",
     "tvm-stock-fp32-nhwc",
 )
 
