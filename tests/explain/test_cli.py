@@ -26,3 +26,5 @@ def test_stock_int8_loses_to_plain_loops_and_floating_point(tmp_path):
     assert total == pytest.approx(found["difference_ms"])
     (tried,) = found["verified"]
     assert tried["config"]["pipeline"] == "assay"
+    assert tried["achieved_ms"] == pytest.approx(tried["before_ms"] - tried["after_ms"])
+    assert tried["profiled_ms"] == pytest.approx(found["build"]["total_ms"])

@@ -73,7 +73,7 @@ def explain(
     costs = session.explain(facts, config, threads, data)
     console = Console()
     print_costs(costs, model, config, console)
-    tried = session.verify(facts, config, costs.remarks, threads) if verify else []
+    tried = session.verify(facts, config, costs, threads) if verify else []
     if verify:
         print_achieved(tried, model, console)
     options.write_json(
@@ -85,6 +85,6 @@ def explain(
             "difference_ms": costs.difference_ms,
             "build": costs.build.as_dict(),
             "best": costs.best.as_dict(),
-            "verified": [asdict(each) for each in tried],
+            "verified": [{**asdict(each), "achieved_ms": each.achieved_ms} for each in tried],
         },
     )

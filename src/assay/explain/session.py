@@ -20,16 +20,39 @@ if TYPE_CHECKING:
     from assay.runtimes.tvm import TVMRuntime
 
 _TURNS = 15
+_AT_LEAST_S = 1.0  # shorter spells of a busy machine are not all that is measured
 
 
 @dataclass(frozen=True)
 class Achieved:
-    """A fix that was tried: its Config, what its remarks promised, and what it brought, in ms."""
+    """A fix that was tried: its Config, what its remarks promised, and what it brought, in ms.
+
+    ``before_ms`` and ``after_ms`` were taken in turns; ``profiled_ms`` is the inference that the
+    promise is a part of. Where the machine has changed its clock in between, the shares of both
+    still compare.
+    """
 
     config: Config
     ids: tuple[str, ...]
     promised_ms: float
-    achieved_ms: float
+    profiled_ms: float
+    before_ms: float
+    after_ms: float
+
+    @property
+    def achieved_ms(self) -> float:
+        """By how much an inference is shorter."""
+        return self.before_ms - self.after_ms
+
+    @property
+    def promised_share(self) -> float:
+        """The promise as a share of the profiled inference."""
+        return self.promised_ms / self.profiled_ms
+
+    @property
+    def achieved_share(self) -> float:
+        """What the fix brought as a share of the inference without it."""
+        return self.achieved_ms / self.before_ms
 
 
 def best_config(config: Config) -> Config:
@@ -63,21 +86,19 @@ def explain(
     return share_out(found, profile, best, between[0] if between else None)
 
 
-def verify(
-    model: Model, config: Config, remarks: Sequence[Remark], threads: int = 1
-) -> list[Achieved]:
+def verify(model: Model, config: Config, costs: Costs, threads: int = 1) -> list[Achieved]:
     """Apply each distinct fix, and time the build with and without it, in turns."""
     promises: dict[Config, list[Remark]] = {}
-    for remark in remarks:
+    for remark in costs.remarks:
         if remark.fix:
             promises.setdefault(fixed(config, remark), []).append(remark)
     before = _open(model, config, threads)
     found = []
     for mended, group in promises.items():
-        gained = _gain(before, _open(model, mended, threads))
+        times = _in_turns(before, _open(model, mended, threads))
         promised = sum(remark.cost_ms or 0.0 for remark in group)
         ids = tuple(dict.fromkeys(remark.id for remark in group))
-        found.append(Achieved(mended, ids, promised, gained))
+        found.append(Achieved(mended, ids, promised, costs.build.total_ms, *times))
     return found
 
 
@@ -87,14 +108,14 @@ def _open(model: Model, config: Config, threads: int) -> TVMRuntime:
     return open_compiled(model.path, config, threads)
 
 
-def _gain(before: TVMRuntime, after: TVMRuntime) -> float:
-    """Return by how many ms the median inference is shorter, both run in turns."""
+def _in_turns(before: TVMRuntime, after: TVMRuntime) -> tuple[float, float]:
+    """Return the median inference of both in ms, run in turns."""
     times: dict[TVMRuntime, list[float]] = {before: [], after: []}
-    for turn in range(_TURNS + 1):
+    begun = perf_counter()
+    while len(times[after]) <= _TURNS or perf_counter() - begun < _AT_LEAST_S:
         for runtime, taken in times.items():
             runtime.run()  # the other one's data left the caches cold
             started = perf_counter()
             runtime.run()
-            if turn:
-                taken.append((perf_counter() - started) * 1e3)
-    return median(times[before]) - median(times[after])
+            taken.append((perf_counter() - started) * 1e3)
+    return median(times[before][1:]), median(times[after][1:])

@@ -70,14 +70,16 @@ def print_costs(costs: Costs, model: Path, config: Config, console: Console) -> 
 
 def print_achieved(found: Sequence[Achieved], model: Path, console: Console) -> None:
     """Print what each fix promised and what it brought."""
-    table = Table(title="fixes, tried")
+    table = Table(title="fixes, tried", caption="in brackets: share of an inference without it")
     for title in ("promised ms", "achieved ms", "remarks", "command"):
         right = title.endswith("ms")
         table.add_column(title, justify="right" if right else "left", overflow="fold")
     for each in found:
         ids = ", ".join(each.ids)
         line = command(model, each.config)
-        table.add_row(f"{each.promised_ms:,.3f}", f"{each.achieved_ms:,.3f}", ids, line)
+        promised = f"{each.promised_ms:,.3f} ({each.promised_share:.0%})"
+        achieved = f"{each.achieved_ms:,.3f} ({each.achieved_share:.0%})"
+        table.add_row(promised, achieved, ids, line)
     console.print(table)
 
 
