@@ -2,11 +2,13 @@
 
     python -m benchmarks.agreement                            # 200 builds: an hour or two
     python -m benchmarks.agreement --levels 3 --layouts nhwc  # some of them
+    python -m benchmarks.agreement --levels 3 4 0 1 2 --jobs 2
 
-Each model runs on 20 random inputs, uniform over the range of its data. What is found goes to a
-JSON file after each build, and a build that is in there is not done again; docs/agreement.md is
-written from all of it. Models come from the folder in ASSAY_SHARED, or ``../shared`` beside the
-repository: those that are absent are skipped.
+Each model runs on 20 random inputs, uniform over the range of its data. Levels come in the order
+given, and at each level the smallest models first. What is found goes to a JSON file after each
+build, and a build that is in there is not done again; docs/agreement.md is written from all of it.
+Models come from the folder in ASSAY_SHARED, or ``../shared`` beside the repository: those that are
+absent are skipped.
 """
 
 from __future__ import annotations
@@ -16,9 +18,11 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from assay.compiler.config import OPT_LEVELS
@@ -33,30 +37,53 @@ PAGE = ROOT / "docs" / "agreement.md"
 LAYOUTS = ("nhwc", "nchw")
 
 
+class Findings:
+    """What is known of all models, kept in a file that is complete after each build."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = Lock()
+        self.all = json.loads(path.read_text()) if path.is_file() else {"models": {}}
+        self.all |= {"machine": machine_facts(), "versions": versions()}
+
+    def missing(self, name: str, pairs: Iterable[str]) -> list[str]:
+        """Return the builds of a model that are not done yet."""
+        known = self.all["models"].get(name, {"builds": {}})
+        return [pair for pair in pairs if pair not in known["builds"]]
+
+    def add(self, name: str, message: dict[str, Any]) -> None:
+        """Take in what a worker says of a model: about itself, or about one build."""
+        with self._lock:
+            known = self.all["models"].setdefault(name, {"builds": {}})
+            pair = message.pop("build", None)
+            if pair is None:
+                known |= message
+            else:
+                known["builds"][pair] = message
+                print(f"{name} {pair}: {verdict(known, message)}", flush=True)
+            write_text(self._path, json.dumps(self.all) + "\n")
+
+
 def run(options: argparse.Namespace) -> dict[str, Any]:
-    """Compare what is not known yet, the smallest models first; return all that is known."""
-    found = json.loads(options.json.read_text()) if options.json.is_file() else {"models": {}}
-    found |= {"machine": machine_facts(), "versions": versions()}
+    """Compare what is not known yet, level by level; return all that is known."""
+    found = Findings(options.json)
     deadline = time.monotonic() + options.limit
     paths = [options.shared / name for name in options.models or MODELS]
     present = sorted((path for path in paths if path.is_file()), key=lambda path: read(path).macs)
-    for path in present:
-        known = found["models"].setdefault(path.stem, {"builds": {}})
-        pairs = [f"{level}:{layout}" for level, layout in product(options.levels, options.layouts)]
-        missing = [pair for pair in pairs if pair not in known["builds"]]
-        while missing and time.monotonic() < deadline:
-            for message in _worker(path, options.json.with_suffix(""), missing):
-                pair = message.pop("build", None)
-                if pair is None:
-                    known |= message
-                else:
-                    known["builds"][pair] = message
-                    missing.remove(pair)
-                    print(f"{path.stem} {pair}: {verdict(known, message)}", flush=True)
-                write_text(options.json, json.dumps(found) + "\n")
+
+    def compare(level: int, path: Path) -> None:
+        pairs = found.missing(path.stem, (f"{level}:{layout}" for layout in options.layouts))
+        while pairs and time.monotonic() < deadline:
+            for message in _worker(path, options.json.with_suffix(""), pairs):
+                found.add(path.stem, message)
                 if time.monotonic() > deadline:
                     break
-    return found
+            pairs = found.missing(path.stem, pairs)
+
+    with ThreadPoolExecutor(options.jobs) as pool:
+        for done in [pool.submit(compare, *each) for each in product(options.levels, present)]:
+            done.result()
+    return found.all
 
 
 def _worker(path: Path, cache: Path, pairs: list[str]) -> Iterator[dict[str, Any]]:
@@ -64,7 +91,7 @@ def _worker(path: Path, cache: Path, pairs: list[str]) -> Iterator[dict[str, Any
     command = [sys.executable, "-m", "benchmarks.agreement_worker", str(path), str(cache), *pairs]
     left = list(pairs)
     with (
-        (cache.parent / f"{path.stem}.log").open("w") as log,
+        (cache.parent / f"{path.stem}.log").open("a") as log,
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, cwd=ROOT) as child,
     ):
         assert child.stdout is not None
@@ -89,6 +116,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--levels", type=int, nargs="+", choices=OPT_LEVELS, default=[*OPT_LEVELS])
     parser.add_argument("--layouts", nargs="+", choices=LAYOUTS, default=[*LAYOUTS])
     parser.add_argument("--limit", type=float, default=float("inf"), help="begin no build later, s")
+    parser.add_argument("--jobs", type=int, default=1, help="builds at the same time")
     parser.add_argument("--json", type=Path, default=Path("agreement.json"), help="what is found")
     parser.add_argument("--page", type=Path, default=PAGE, help="the page to write")
     return parser.parse_args(arguments)

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from assay.compiler.build import compile_model
 from assay.compiler.config import Config
+from assay.files import replace_file
 from assay.model.facts import Model
 from assay.model.reader import read
 from assay.model.spec import TensorSpec
@@ -107,16 +108,15 @@ def expected_of(path: Path, model: Model, cache: Path) -> tuple[Outputs, Outputs
             outputs_of(open_litert(path, reference=True), path),
             outputs_of(open_litert(path), path),
         )
+        arrays = {
+            f"{kind}_{seed}_{index}": value
+            for kind, found in zip(("reference", "xnnpack"), both, strict=True)
+            for seed, values in enumerate(found)
+            for index, value in enumerate(values)
+        }
         cache.mkdir(parents=True, exist_ok=True)
-        np.savez(
-            file,
-            **{
-                f"{kind}_{seed}_{index}": value
-                for kind, found in zip(("reference", "xnnpack"), both, strict=True)
-                for seed, values in enumerate(found)
-                for index, value in enumerate(values)
-            },
-        )
+        with replace_file(file) as temporary, temporary.open("wb") as opened:
+            np.savez(opened, **arrays)
     with np.load(file) as kept:
         count = len(model.outputs)
         reference, xnnpack = (
