@@ -29,7 +29,19 @@ _SAME_SCALE = 1e-3  # relative; far above float32's rounding, far below a step o
 
 
 def read(graph: Graph, var: Any) -> QuantizedOperator | None:
-    """Read ``nn.conv2d`` or ``matmul`` of dequantized activations and constant weights."""
+    """Read a layer, and the addition that may follow."""
+    found = read_layer(graph, var)
+    if found is None:
+        return None
+    layer, output, affine = found
+    return _with_addition(graph, layer, output, affine) or layer
+
+
+def read_layer(graph: Graph, var: Any) -> tuple[QuantizedOperator, Any, Affine] | None:
+    """Read ``nn.conv2d`` or ``matmul`` of dequantized activations and constant weights.
+
+    Return it with its 8-bit result and the quantization of that.
+    """
     call = graph.value[var]
     source = dequantized(graph, call.args[0])
     weights = read_weights(graph, call.args[1])
@@ -62,7 +74,7 @@ def read(graph: Graph, var: Any) -> QuantizedOperator | None:
         (source[0],),
         (values, bias, factors),
     )
-    return _with_addition(graph, layer, output, affine) or layer
+    return layer, output, affine
 
 
 def _bias(graph: Graph, anchor: Any, scales: NDArray[np.float64]) -> tuple[Any, NDArray[np.int32]]:
