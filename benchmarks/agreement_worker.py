@@ -3,7 +3,7 @@
     python -m benchmarks.agreement_worker MODEL CACHE LEVEL:LAYOUT...
 
 Prints one JSON object a line: first how far LiteRT's own fast kernels are from its reference
-kernels, then what each build is off.
+kernels, then what each build is off; of an FP32 network also how far each is from float64.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from assay.model.spec import TensorSpec
 from assay.runtimes.base import Runtime
 from assay.runtimes.litert import open_litert
 from assay.runtimes.tvm import open_build
+from benchmarks.float64 import Float64
 
 INPUTS = 20
 
@@ -126,6 +127,28 @@ def expected_of(path: Path, model: Model, cache: Path) -> tuple[Outputs, Outputs
     return reference, xnnpack
 
 
+def exact_of(path: Path, model: Model, specs: tuple[TensorSpec, ...]) -> Outputs | None:
+    """Return the outputs of an FP32 network in float64, None if an operator of it is missing."""
+    if model.precision != "fp32":
+        return None
+    try:
+        network = Float64(path)
+    except ValueError:
+        return None
+    return [network(*feeds(path, specs, seed)) for seed in range(INPUTS)]
+
+
+def error(ours: Outputs, exact: Outputs) -> dict[str, float]:
+    """Return how far values are from float64, as shares of their output's range."""
+    pairs = zip(zip(*ours, strict=True), zip(*exact, strict=True), strict=True)
+    shares = [
+        np.abs(np.stack(got) - np.stack(wanted)).ravel() / np.ptp(np.stack(wanted))
+        for got, wanted in pairs
+    ]
+    values = np.concatenate(shares)
+    return {"largest": float(values.max()), "mean": float(values.mean())}
+
+
 def compare(model: Model, ours: Outputs, reference: Outputs) -> list[dict[str, Any]]:
     """Return the difference of each output."""
     return [
@@ -140,6 +163,9 @@ def main() -> None:
     model = read(path)
     reference, xnnpack = expected_of(path, model, cache)
     facts = {"precision": model.precision, "sha256": model.sha256, "macs": model.macs}
+    exact = exact_of(path, model, open_litert(path).inputs)
+    if exact is not None:
+        facts["error"] = {"reference": error(reference, exact), "xnnpack": error(xnnpack, exact)}
     _say({"xnnpack": compare(model, xnnpack, reference), **facts})
     for pair in sys.argv[3:]:
         level, layout = pair.split(":")
@@ -147,6 +173,8 @@ def main() -> None:
         build = compile_model(model, config)
         ours = outputs_of(open_build(build), path)
         found = {"outputs": compare(model, ours, reference), "compile_s": build.manifest.compile_s}
+        if exact is not None:
+            found["error"] = error(ours, exact)
         _say({"build": pair, **found})
 
 

@@ -86,3 +86,18 @@ def test_the_page_names_what_is_too_far_and_what_failed():
     assert "Of 2 builds, 2 do not keep their bar" in text
     assert "- net, level 3, NHWC: 1.0000 (max 2) - TOO FAR" in text
     assert "- net, level 4, NCHW: failed: it died" in text
+
+
+def test_the_page_tells_the_error_of_each():
+    def error(largest):
+        return {"error": {"largest": largest, "mean": 1e-6}}
+
+    output = {"largest": 2e-4, "range": 1.0}
+    facts = known("fp32", output, **{"3:nhwc": build(**output) | error(2e-5)})
+    facts["error"] = {"reference": error(9e-5)["error"], "xnnpack": error(3e-5)["error"]}
+    assert agrees(facts, build(**output) | error(9e-5))
+    assert not agrees(facts, build(**output) | error(1e-4))
+    machine = {"cpu": "a CPU", "flags": [], "os": "an OS", "python": "3"}
+    text = page({"models": {"net": facts}, "machine": machine, "versions": {}})
+    assert "| network | reference kernels | XNNPACK | level 3, NHWC |" in text
+    assert "| net | 9.0e-05 (1.0e-06) | 3.0e-05 (1.0e-06) | 2.0e-05 (1.0e-06) |" in text
