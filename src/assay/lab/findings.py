@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
+import re
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,15 +57,21 @@ class LogLine:
 
 @dataclass(frozen=True)
 class BuildLog:
-    """The distinct lines of a build's log, those that tell of a cause first by cost."""
+    """The distinct lines of a build's log, in its order: equal builds have equal ones."""
 
     experiment: ExperimentResult
     lines: tuple[LogLine, ...]
 
     @property
     def causes(self) -> tuple[LogLine, ...]:
-        """The lines that explain why the build is slow."""
-        return tuple(line for line in self.lines if line.cause)
+        """The lines that explain why the build is slow, found by their remarks, by cost."""
+        known = [(line, line.cause) for line in self.lines if line.cause]
+        return tuple(line for line, cause in sorted(known, key=lambda k: -(k[1].cost_ms or 0.0)))
+
+    @property
+    def others(self) -> tuple[LogLine, ...]:
+        """The lines that do not."""
+        return tuple(line for line in self.lines if not line.cause)
 
 
 def remarks(experiments: Sequence[ExperimentResult]) -> tuple[Remarks, ...]:
@@ -120,10 +127,15 @@ def build_logs(experiments: Sequence[ExperimentResult]) -> tuple[BuildLog, ...]:
             continue
         known = {cause.line: cause for cause in causes(experiment.remarks)}
         told = {line: cause.count for line, cause in known.items()}
-        counts = told if experiment.log_lines is None else experiment.log_lines
-        lines = [
-            LogLine(line, counts[line], cause) for line, cause in known.items() if line in counts
-        ]
-        lines += [LogLine(line, n, None) for line, n in counts.items() if line not in known]
-        found.append(BuildLog(experiment, tuple(lines)))
+        counts = told if experiment.log_lines is None else _timeless(experiment.log_lines)
+        lines = tuple(LogLine(line, n, known.get(line)) for line, n in counts.items())
+        found.append(BuildLog(experiment, lines))
     return tuple(found)
+
+
+def _timeless(counts: Mapping[str, int]) -> Counter[str]:
+    """Return lines without the time that a pass took, which differs from build to build."""
+    found: Counter[str] = Counter()
+    for line, count in counts.items():
+        found[re.sub(r"^(\[pass\] .*) \(\d+ ms\)$", r"\1", line)] += count
+    return found
