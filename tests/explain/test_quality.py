@@ -68,6 +68,19 @@ def test_saturation(tmp_path, middle, activation, layers):
     assert [remark.layer for remark in clipped] == layers
 
 
+def test_a_requantized_tensor_clips_what_its_new_range_lacks(tmp_path):
+    """A RELU's zeros at the low end do not, however many they are."""
+    graph = GraphBuilder()
+    x = graph.input("x", (1, 1000), "uint8", per_tensor(0.02, 0))
+    graph.output(graph.op("QUANTIZE", [x], (1, 1000), "uint8", per_tensor(0.01, 0), output="q"))
+    path = write(tmp_path, graph.build())
+    value = np.zeros((1, 1000), np.uint8)
+    assert found(path, (value,)) == []
+    value[0, :10] = 200
+    (remark,) = found(path, (value,))
+    assert remark.evidence.startswith("1.00% of the values of QUANTIZE clip (0.00% at the low end")
+
+
 def test_the_share_that_clips_is_counted(tmp_path):
     """Against the convolution's sums, in numpy."""
     (remark,) = (r for r in found(write(tmp_path, network(NARROW))) if r.id == "quality/saturation")

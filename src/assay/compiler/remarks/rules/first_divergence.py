@@ -9,7 +9,7 @@ RULE = Rule(
     id="quality/first-divergence",
     meaning="From this layer on the build computes something else than LiteRT's reference kernels.",
     why="All layers before it are within their tolerance: 1e-4 of the range of an FP32 layer's "
-    "values, one step on average in a quantized one, and four times what their operands are off, "
+    "values, one step on average in a quantized one, and eight times what their operands are off, "
     "since layers amplify roundings. What this layer gets wrong reaches all after it.",
     advice="Try --precision float or a lower level to see which choice it is, and assay eval to "
     "see whether it matters. Of a dynamic-range model it is no fault: LiteRT rounds its "
