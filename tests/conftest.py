@@ -28,11 +28,20 @@ def shared() -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _own_cache(
-    tmp_path_factory: pytest.TempPathFactory,
-    request: pytest.FixtureRequest,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Give each test a cache of builds of its own, which is empty, and never the user's."""
-    name = str(abs(hash(request.node.nodeid)))
-    monkeypatch.setenv("ASSAY_CACHE", str(tmp_path_factory.getbasetemp() / "cache" / name))
+def _builds(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let all tests of a run, in all of its processes, share one cache of builds, never the user's.
+
+    Most tests of commands compile the same few models. Those about the cache use ``own_cache``.
+    """
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    monkeypatch.setenv("ASSAY_CACHE", str(shared / "builds"))
+
+
+@pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the folder of a cache of builds that is empty and no other test's."""
+    folder = tmp_path / "own-cache"
+    monkeypatch.setenv("ASSAY_CACHE", str(folder))
+    return folder

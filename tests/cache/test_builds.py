@@ -19,6 +19,7 @@ from assay.errors import ModelError
 from tests.lab import toy
 
 CONFIG = Config(target="llvm")
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 @pytest.fixture

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import pytest
 
 from assay.compiler.artifact import read_artifact
+
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 @pytest.fixture
@@ -29,19 +28,17 @@ def test_the_command_says_when_a_build_is_an_earlier_one(compile_toy):
     assert " s before for {" not in compile_toy("--no-cache").out
 
 
-def test_without_cache_nothing_is_kept(compile_toy):
-    folder = Path(os.environ["ASSAY_CACHE"])
+def test_without_cache_nothing_is_kept(compile_toy, own_cache):
     compile_toy("--no-cache")
-    assert not folder.exists()
+    assert not own_cache.exists()
 
 
-def test_a_cache_of_somebody_else_is_not_used(compile_toy):
-    folder = Path(os.environ["ASSAY_CACHE"])
+def test_a_cache_of_somebody_else_is_not_used(compile_toy, own_cache):
     compile_toy()
-    folder.chmod(0o777)
+    own_cache.chmod(0o777)
     done = compile_toy()
     assert " s for {" in done.out
-    assert done.err == f"assay: no cache: {folder} could have been written by another user; " + (
+    assert done.err == f"assay: no cache: {own_cache} could have been written by another user; " + (
         "see --no-cache\n"
     )
 
