@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 
-import assay as package
 from assay.data import DIGITS_FP32
+from tests.compiler.digits import built
 
 
 def test_a_library_is_profiled_without_its_model(assay, tmp_path):
-    build = package.compile(DIGITS_FP32)
+    build = built("fp32")
     build.save(tmp_path / "net.so")
     code, out, _ = assay(
         "profile", tmp_path / "net.so", "--sort", "time", "--json", tmp_path / "p.json"

@@ -10,6 +10,7 @@ from assay.data import DIGITS_INT8
 from assay.runtimes.litert import open_litert
 from assay.runtimes.tvm import open_build
 from tests.builder import GraphBuilder, per_axis, per_tensor
+from tests.compiler.digits import built
 
 RNG = np.random.default_rng(11)
 LIMITS = {"int8": (-128, 127), "uint8": (0, 255)}
@@ -154,13 +155,13 @@ def test_other_instruction_sets(tmp_path, target):
 
 
 def test_the_demos_network_keeps_its_weights_as_int8():
-    build = assay.compile(DIGITS_INT8, layout="nhwc")
+    build = built("int8")
     assert floats(build.log) == []
     assert build.manifest.weights_bytes < 1.15 * DIGITS_INT8.stat().st_size
 
 
 def test_precision_float_shows_what_that_saves():
-    build = assay.compile(DIGITS_INT8, layout="nhwc", precision="float")
+    build = built("int8", precision="float")
     assert "[precision] conv2d NHWC of a quantized model runs in float32" in build.log
     assert build.manifest.weights_bytes > 2 * DIGITS_INT8.stat().st_size
 

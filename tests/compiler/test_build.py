@@ -13,6 +13,7 @@ from assay.data import DIGITS_FP32, DIGITS_INT8
 from assay.errors import ArtifactError, ConfigError, InputError
 from assay.runtimes.tvm import open_build, open_tvm
 from tests.builder import GraphBuilder
+from tests.compiler.digits import built
 
 
 def litert(path, x):
@@ -35,14 +36,14 @@ def image(dtype, seed=0):
 def test_fp32_equals_litert_at_every_opt_level(opt_level, layout):
     x = image("float32")
     expected = litert(DIGITS_FP32, x)
-    build = assay.compile(DIGITS_FP32, opt_level=opt_level, layout=layout)
+    build = built("fp32", opt_level=opt_level, layout=layout)
     np.testing.assert_allclose(open_build(build)(x), expected, rtol=0, atol=1e-4 * np.ptp(expected))
 
 
 @pytest.mark.parametrize("layout", ["nhwc", "nchw"])
 @pytest.mark.parametrize("opt_level", [1, 3])
 def test_int8_stays_near_litert(opt_level, layout):
-    runtime = open_build(assay.compile(DIGITS_INT8, opt_level=opt_level, layout=layout))
+    runtime = open_build(built("int8", opt_level=opt_level, layout=layout))
     for seed in range(3):
         x = image("int8", seed)
         difference = runtime(x).astype(int) - litert(DIGITS_INT8, x)
@@ -55,26 +56,26 @@ def transposes(build):
 
 
 def test_conversion_at_level_3_leaves_no_transpose_inside_the_network():
-    assert transposes(assay.compile(DIGITS_FP32, layout="nchw")) == 0
-    assert transposes(assay.compile(DIGITS_INT8, layout="nchw")) == 0
+    assert transposes(built("fp32", layout="nchw")) == 0
+    assert transposes(built("int8", layout="nchw")) == 0
 
 
 def test_stock_conversion_leaves_transposes_around_clip_and_quantize():
-    below = assay.compile(DIGITS_FP32, layout="nchw", opt_level=2)
+    below = built("fp32", layout="nchw", opt_level=2)
     assert transposes(below) > 30
-    before_the_fix = assay.compile(DIGITS_INT8, layout="nchw", convert_ops=("conv2d",))
+    before_the_fix = built("int8", layout="nchw", convert_ops=("conv2d",))
     assert transposes(before_the_fix) > 30
     assert any("after dequantize" in line for line in before_the_fix.log)
 
 
 def test_relays_name_for_the_fix_means_the_same():
-    fixed = assay.compile(DIGITS_INT8, layout="nchw", convert_ops=("nn.conv2d", "qnn.conv2d"))
+    fixed = built("int8", layout="nchw", convert_ops=("nn.conv2d", "qnn.conv2d"))
     assert transposes(fixed) == 0
 
 
 def test_levels_differ_in_what_they_fuse_and_fold():
     def kernels(opt_level):
-        log = assay.compile(DIGITS_INT8, opt_level=opt_level).log
+        log = built("int8", opt_level=opt_level).log
         last = [line for line in log if line.startswith("[pass]")][-1]
         return int(re.search(r"(\d+) call_tir", last)[1])
 
@@ -82,13 +83,13 @@ def test_levels_differ_in_what_they_fuse_and_fold():
 
 
 def test_the_log_says_that_int8_runs_in_float():
-    log = assay.compile(DIGITS_INT8, precision="float").log
+    log = built("int8", precision="float").log
     assert "[precision] conv2d NHWC of a quantized model runs in float32" in log
     assert "[precision] INT8 weights of conv2d NHWC are stored as FP32" in log
 
 
 def test_stock_is_tvms_own_pipeline():
-    build = assay.compile(DIGITS_FP32, pipeline="stock")
+    build = built("fp32", pipeline="stock")
     assert not any(line.startswith("[pass]") for line in build.log)
     x = image("float32")
     np.testing.assert_allclose(open_build(build)(x), litert(DIGITS_FP32, x), rtol=0, atol=1e-3)
@@ -97,7 +98,7 @@ def test_stock_is_tvms_own_pipeline():
 @pytest.mark.parametrize("target", ["llvm", "llvm -mcpu=x86-64-v3"])
 def test_other_instruction_sets_give_the_same_results(target):
     x = image("float32")
-    build = assay.compile(DIGITS_FP32, target=target)
+    build = built("fp32", target=target)
     np.testing.assert_allclose(open_build(build)(x), litert(DIGITS_FP32, x), rtol=0, atol=1e-3)
 
 
@@ -121,7 +122,7 @@ def test_a_choice_that_does_not_exist_is_refused(choices):
 @pytest.fixture(scope="module")
 def library(tmp_path_factory):
     path = tmp_path_factory.mktemp("build") / "digits.so"
-    assay.compile(DIGITS_FP32, target="native").save(path)
+    built("fp32").save(path)
     return path
 
 
@@ -153,8 +154,8 @@ class TestArtifact:
     def test_saving_again_under_the_same_name_runs_the_new_code(self, tmp_path):
         path = tmp_path / "model.so"
         kept = []
-        for model, dtype in ((DIGITS_FP32, "float32"), (DIGITS_INT8, "int8")):
-            assay.compile(model, opt_level=1).save(path)
+        for precision, dtype in (("fp32", "float32"), ("int8", "int8")):
+            built(precision, opt_level=1).save(path)
             kept.append(open_tvm(path))
             kept[-1](image(dtype))
         assert [runtime.outputs[0].dtype for runtime in kept] == ["float32", "int8"]
@@ -180,7 +181,7 @@ class TestArtifact:
             open_tvm(copy.with_name("none.so"))
 
     def test_an_unwritable_path_leaves_nothing(self, tmp_path):
-        build = assay.compile(DIGITS_FP32, opt_level=0)
+        build = built("fp32", opt_level=0)
         with pytest.raises(ArtifactError, match="writable"):
             build.save(tmp_path / "missing" / "model.so")
         assert list(tmp_path.iterdir()) == []

@@ -10,11 +10,11 @@ from tvm import relax
 
 import assay
 from assay.compiler.static_plan import static_plan
-from assay.data import DIGITS_FP32, DIGITS_INT8
 from assay.runtimes.litert import open_litert
 from assay.runtimes.tvm import TVMRuntime, open_build, open_tvm
 from assay.timing.profiler import profile_tvm
 from tests.builder import GraphBuilder, per_tensor
+from tests.compiler.digits import built
 
 RNG = np.random.default_rng(11)
 
@@ -79,12 +79,12 @@ def test_equal_to_the_machine_at_every_level(opt_level, tmp_path):
 
 
 def test_equal_to_the_machine_in_integers():
-    check(assay.compile(DIGITS_INT8))
+    check(built("int8"))
 
 
 @pytest.mark.parametrize("layout", ["nhwc", "nchw"])
 def test_equal_to_the_machine_in_float_and_either_layout(layout):
-    check(assay.compile(DIGITS_FP32, layout=layout), threads=2)
+    check(built("fp32", layout=layout), threads=2)
 
 
 @pytest.mark.parametrize(

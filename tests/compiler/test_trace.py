@@ -9,6 +9,7 @@ import pytest
 import assay
 from assay.compiler.artifact import read_artifact
 from assay.data import DIGITS_FP32, DIGITS_INT8
+from tests.compiler.digits import built
 
 CHOICES = [
     {"opt_level": 0},
@@ -20,11 +21,11 @@ CHOICES = [
 ]
 
 
-@pytest.mark.parametrize("path", [DIGITS_FP32, DIGITS_INT8], ids=["fp32", "int8"])
 @pytest.mark.parametrize("choices", CHOICES, ids=str)
-def test_each_operator_is_in_one_kernel(path, choices):
-    model = assay.read(path)
-    kernels = assay.compile(model, **choices).manifest.kernels
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_each_operator_is_in_one_kernel(precision, choices):
+    model = assay.read(DIGITS_FP32 if precision == "fp32" else DIGITS_INT8)
+    kernels = built(precision, **choices).manifest.kernels
     found = Counter(layer.operator for kernel in kernels for layer in kernel.layers)
     assert set(found.values()) == {1}
     left_out = {op.name for op in model.operators if op.index not in found}
@@ -41,7 +42,7 @@ def test_each_operator_is_in_one_kernel(path, choices):
 
 
 def test_a_library_keeps_its_kernels(tmp_path):
-    build = assay.compile(DIGITS_FP32, opt_level=3)
+    build = built("fp32")
     build.save(tmp_path / "net.so")
     assert read_artifact(tmp_path / "net.so").kernels == build.manifest.kernels
     first = build.manifest.kernels[0]
@@ -54,7 +55,7 @@ def test_a_library_keeps_its_kernels(tmp_path):
 
 
 def test_layout_conversions_have_no_layer_of_their_own():
-    build = assay.compile(DIGITS_FP32, opt_level=1, layout="nchw")
+    build = built("fp32", opt_level=1, layout="nchw")
     conversions = [k for k in build.manifest.kernels if k.symbol.startswith("transpose")]
     assert conversions
     assert all(not kernel.layers and kernel.serves for kernel in conversions)

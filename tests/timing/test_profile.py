@@ -6,12 +6,11 @@ import json
 
 import pytest
 
-import assay as package
 from assay.compiler.kernel_calls import KernelCall, Layer
-from assay.data import DIGITS_FP32
 from assay.runtimes.tvm import open_build
 from assay.timing.profile import KernelTime, Profile, class_sums
 from assay.timing.profiler import profile_tvm
+from tests.compiler.digits import built
 
 
 def kernel_time(op: str, ms: float, macs: int = 0, moved: int = 0) -> KernelTime:
@@ -38,7 +37,7 @@ def test_classes_sum_up_the_longest_first():
 
 
 def test_profile_of_a_build():
-    runtime = open_build(package.compile(DIGITS_FP32))
+    runtime = open_build(built("fp32"))
     profile = profile_tvm(runtime, rounds=2)
     assert tuple(each.call for each in profile.kernels) == runtime.manifest.kernels
     assert all(each.p10_ms <= each.median_ms <= each.p90_ms for each in profile.kernels)

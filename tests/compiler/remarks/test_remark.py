@@ -16,7 +16,7 @@ from assay.compiler.config import Config
 from assay.compiler.kernel_calls import parts_of
 from assay.compiler.remarks.fix import command, fixed, options_of
 from assay.compiler.remarks.remark import Remark
-from assay.data import DIGITS_FP32
+from tests.compiler.digits import built
 
 
 def test_its_line_begins_with_the_group():
@@ -27,14 +27,14 @@ def test_its_line_begins_with_the_group():
 
 
 def test_it_survives_a_library(tmp_path):
-    build = assay.compile(DIGITS_FP32, pipeline="stock")
+    build = built("fp32", pipeline="stock")
     build.save(tmp_path / "model.so")
     assert build.remarks
     assert read_artifact(tmp_path / "model.so").remarks == build.remarks
 
 
 def test_log_lines_are_the_remarks():
-    build = assay.compile(DIGITS_FP32, opt_level=1)
+    build = built("fp32", opt_level=1)
     lines = [line for line in build.log if not line.startswith(("[pass]", "[target]"))]
     assert lines == [remark.line for remark in build.remarks]
 
