@@ -122,16 +122,21 @@ def takes_nchw(shape: tuple[int, ...], given: tuple[int, ...]) -> bool:
 
 
 def why_not(experiment: Experiment, plan: Sequence[Experiment]) -> str | None:
-    """Return why an experiment with a target of its own is skipped here; None if it is to run."""
+    """Return why an experiment that needs a CPU flag or has a target of its own is skipped here.
+
+    None if it is to run.
+    """
     from assay.compiler.target import resolve_target
     from assay.runtimes.host import obstacle
     from assay.timing.cpu import cpu_flags, cpu_model
 
     config = experiment.config
-    if not experiment.own_target or config is None:
+    if config is None:
         return None
     if experiment.needs is not None and experiment.needs not in cpu_flags():
         return f"the CPU, {cpu_model()}, has no {experiment.needs.upper()}"
+    if not experiment.own_target:
+        return None
     target = resolve_target(config.target)
     for other in plan:
         if other is experiment or other.config is None or other.model != experiment.model:
