@@ -212,3 +212,11 @@ def test_an_open_batch_is_filled(tmp_path):
 def test_a_fixed_batch_stays_fixed(tmp_path):
     with pytest.raises(ConfigError, match="open"):
         assay.compile(relu(tmp_path), batch=2)
+
+
+def test_a_library_describes_nothing_to_debuggers(tmp_path):
+    path = tmp_path / "model.so"
+    assay.compile(DIGITS_INT8).save(path)
+    content = path.read_bytes()
+    assert b".symtab" in content
+    assert b".debug_" not in content

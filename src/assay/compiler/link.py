@@ -16,13 +16,14 @@ from assay.errors import CompileError
 def link_shared(output: str, objects: Sequence[str], **_unused: Any) -> None:
     """Link ELF objects to a shared library (the signature is TVM's ``fcompile``).
 
-    Undefined symbols (libm, TVM's runtime) are left to the loading process, which has them. LLD
-    writes to a temporary directory: on a full disk it dies of SIGBUS without a word, where copying
-    is an OSError that says why.
+    LLVM describes each variable of each kernel to debuggers, in as many bytes as the code takes:
+    that is left out; the symbols that profilers show stay. Undefined symbols (libm, TVM's runtime)
+    are left to the loading process, which has them. LLD writes to a temporary directory: on a full
+    disk it dies of SIGBUS without a word, where copying is an OSError that says why.
     """
     with TemporaryDirectory(prefix="assay-") as folder:
         linked = Path(folder) / "linked.so"
-        command = [*linker(), "-shared", "-o", str(linked), *objects]
+        command = [*linker(), "-shared", "--strip-debug", "-o", str(linked), *objects]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             said = done.stderr.strip().splitlines()[-1:]
