@@ -26,17 +26,32 @@ def _find(facts: Facts, rule: Rule) -> Iterator[Remark]:
                 fix=fix,
                 calls=calls,
             )
+    if "opt_level" not in fix and facts.config.precision == "auto":
+        yield from _light(facts, rule)
 
+
+def _light(facts: Facts, rule: Rule) -> Iterator[Remark]:
+    """Name, once each, the other operators that integer kernels could not take over."""
+    left = (op for op in facts.ops if not op.heavy and op.dtype == "float32")
+    kinds = dict.fromkeys(
+        op.kind for op in left if op.through in _TO_FLOAT and op.name not in _BORDERS
+    )
+    for kind in kinds:
+        yield rule.remark(f"{kind} of a quantized model runs in float32", op=kind)
+
+
+_TO_FLOAT = ("dequantize", "astype")
+_BORDERS = ("quantize", "dequantize", "astype", "permute_dims", "reshape")
 
 RULE = Rule(
     id="precision/float-in-int8",
-    meaning="A quantized convolution or dense layer runs in floating point.",
+    meaning="A quantized operator runs in floating point.",
     why="Its inputs are dequantized first: the file is smaller than its FP32 twin, the computation "
     "is not faster.",
     advice="Compile at level 3 or above without --precision float and --pipeline stock; with "
-    "--layout nchw, --convert-ops has to name qnn.conv2d if it names anything. A layer that is "
-    "still in floating point is quantized in a way that the integer kernels do not know, such as "
-    "16-bit activations.",
+    "--layout nchw, --convert-ops has to name qnn.conv2d if it names anything. What is still in "
+    "floating point is quantized in a way that the integer kernels do not know, such as 16-bit "
+    "activations, or an operator that has none.",
     lines=(
         "OP of a quantized model runs in DTYPE",
         "no integer kernel solves PROBLEM",
