@@ -168,9 +168,9 @@ def test_padding(tmp_path, dtype):
 def test_resizing(tmp_path, dtype, name, how):
     net = Net(dtype)
     size = net.ints("size", [10, 14])
-    net.check(
-        tmp_path, net.op(name, [net.input((1, 5, 7, 9)), size], (1, 10, 14, 9), 0.05, 3, **how)
-    )
+    y = net.op(name, [net.input((1, 5, 7, 9)), size], (1, 10, 14, 9), 0.05, 3, **how)
+    # LiteRT interpolates uint8 in floating point, not with weights of ten bits.
+    net.check(tmp_path, y, steps=2 if (name, dtype) == ("RESIZE_BILINEAR", "uint8") else 1)
 
 
 @TYPES

@@ -54,6 +54,11 @@ class BatchMatmul:
     epilogue: Epilogue = field(default=Epilogue())
 
     @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of the left tensor."""
+        return self.left.shape
+
+    @property
     def flops(self) -> int:
         """Two for each multiply-add."""
         return 2 * prod(self.batch) * self.rows * self.depth * self.columns

@@ -15,9 +15,11 @@ from tvm import relax
 from tvm.relax.expr_functor import PyExprMutator, mutator
 
 from assay.compiler import tvm_api
+from assay.compiler.kernels.builder import with_parameter_shapes
 from assay.compiler.kernels.int8.convert import Shift
 from assay.compiler.kernels.select import generator_for
 from assay.compiler.passes.chains import Graph
+from assay.compiler.passes.nhwc_rules import TO_NCHW, TO_NHWC
 from assay.compiler.passes.quantized import MOVES, READERS, QuantizedOperator
 from assay.compiler.passes.quantized.affine import SHIFTS
 from assay.compiler.remarks.log import Log
@@ -94,6 +96,11 @@ class _Binder(PyExprMutator):
     def _call(self, operator: QuantizedOperator) -> Any:
         generator: Any = generator_for(operator.problem, self._isa)
         first, *others = [self._as_stored(source) for source in operator.sources]
+        if operator.source_nchw:
+            first = self.builder_.emit(relax.op.permute_dims(first, TO_NHWC))
+        if operator.result_nchw:
+            moved = [relax.op.permute_dims(other, TO_NHWC) for other in others]
+            others = [self.builder_.emit(other) for other in moved]
         packed: Any = ()
         if hasattr(generator, "pack"):
             packed = generator.pack(operator.problem, self._isa, *operator.values)
@@ -101,17 +108,26 @@ class _Binder(PyExprMutator):
         constants = [relax.const(np.ascontiguousarray(array)) for array in arrays]
         result = operator.variables[-1].ty
         dtype = "uint8" if str(result.dtype) in SHIFTS else str(result.dtype)
-        made = relax.TensorType(tvm_api.static_shape(operator.variables[-1]), dtype)
-        return relax.call_tir(self._kernel(operator.problem), [first, *constants, *others], made)
+        shape = tvm_api.static_shape(operator.variables[-1])
+        if operator.result_nchw:
+            shape = tuple(shape[axis] for axis in TO_NHWC)
+        tensors = [first, *constants, *others]
+        kernel = self._kernel(operator.problem, [*map(tvm_api.static_shape, tensors), shape])
+        made = relax.call_tir(kernel, tensors, relax.TensorType(shape, dtype))
+        if not operator.result_nchw:
+            return made
+        return relax.op.permute_dims(self.builder_.emit(made), TO_NCHW)
 
-    def _kernel(self, problem: Any) -> Any:
-        if problem not in self._kernels:
+    def _kernel(self, problem: Any, shapes: list[tuple[int, ...]]) -> Any:
+        key = (problem, *shapes)
+        if key not in self._kernels:
             generator = generator_for(problem, self._isa)
             assert generator is not None
             name = f"int8_{generator.__name__.rpartition('.')[2]}_{len(self._kernels)}"
             function = generator.generate(problem, self._isa, name, _PLANNED_TASKS)
-            self._kernels[problem] = self.builder_.add_func(function, name)
-        return self._kernels[problem]
+            shaped = with_parameter_shapes(function, shapes)
+            self._kernels[key] = self.builder_.add_func(shaped, name)
+        return self._kernels[key]
 
     def _moves_stored(self, call: Any) -> bool:
         """Tell whether an operator moves values of a tensor that is stored already."""
@@ -140,5 +156,5 @@ class _Binder(PyExprMutator):
     def _shifted(self, expr: Any, dtype: Any) -> Any:
         """Shift between int8 and uint8: the same bits but for the highest."""
         shape = tvm_api.static_shape(expr)
-        kernel = self._kernel(Shift(shape, dtype))
+        kernel = self._kernel(Shift(shape, dtype), [shape, shape])
         return relax.call_tir(kernel, [expr], relax.TensorType(shape, dtype))

@@ -4,7 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from assay.compiler.kernels.int8.problem import Addition, QuantizedConv2d
+from assay.compiler.kernels.int8.problem import (
+    Addition,
+    QuantizedConv2d,
+    QuantizedDense,
+    QuantizedTransposedConv2d,
+)
 from assay.compiler.kernels.int8.stored import StoredRange
 from assay.compiler.kernels.problem import Conv2d
 from tests.compiler.kernels.int8 import reference
@@ -80,6 +85,12 @@ def channels_last_sums(problem, x, weights, bias):
     return sums_of(problem, x, weights, bias)
 
 
+SUMS = {
+    QuantizedConv2d: reference.conv2d_sums,
+    QuantizedDense: reference.dense_sums,
+    QuantizedTransposedConv2d: reference.transposed_sums,
+}
+
+
 def sums_of(problem, x, weights, bias):
-    linear = reference.conv2d_sums if isinstance(problem, QuantizedConv2d) else reference.dense_sums
-    return linear(problem, x, weights, bias)
+    return SUMS[type(problem)](problem, x, weights, bias)

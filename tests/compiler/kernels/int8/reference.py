@@ -60,3 +60,19 @@ def conv2d_sums(problem, x, weights, bias):
 def dense_sums(problem, x, weights, bias):
     x = x.astype(np.float64) - problem.input_zero_point
     return (x @ (weights.astype(np.float64) - problem.weights_zero_point)).astype(np.int64) + bias
+
+
+def transposed_sums(problem, x, weights, bias):
+    """Each input pixel adds its share to the outputs that it reaches."""
+    p = problem.geometry
+    x = (x.astype(np.float64) - problem.input_zero_point).reshape(*x.shape[:3], p.groups, -1)
+    weights = weights.astype(np.float64) - problem.weights_zero_point
+    weights = weights.reshape(*weights.shape[:3], p.groups, -1)
+    sums = np.zeros((p.batch, p.out_h, p.out_w, p.groups, p.out_c // p.groups))
+    for y, i in np.ndindex(p.in_h, p.kernel_h):
+        row = y * p.stride_h + i - p.pad_top
+        for z, j in np.ndindex(p.in_w, p.kernel_w):
+            column = z * p.stride_w + j - p.pad_left
+            if 0 <= row < p.out_h and 0 <= column < p.out_w:
+                sums[:, row, column] += np.einsum("bgi,igo->bgo", x[:, y, z], weights[i, j])
+    return sums.reshape(p.output_shape).astype(np.int64) + bias

@@ -73,7 +73,11 @@ def _bias(site: Site) -> Expr:
     if data is None or weights is None:
         return site.expr(3)
     scale = np.float32(data.scale[0]) * np.asarray(weights.scale, np.float32)
-    return constant((site.value(3) * scale.astype(np.float64)).astype(np.float32))
+    value = site.value(3)
+    if value.dtype != np.int32:  # what TVM's dequantize does not take
+        return constant((value * scale.astype(np.float64)).astype(np.float32))
+    unit = constant(scale if scale.size > 1 else scale[0])
+    return relax.op.dequantize(constant(value), unit, constant(np.int32(0)), axis=0)
 
 
 def batch_matmul(site: Site) -> Expr:

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from assay.compiler.kernels.int8.depth import Depth
 from assay.compiler.kernels.int8.dot import Dot, choose_dot
-from assay.compiler.kernels.int8.plan import Grid
-from assay.compiler.kernels.int8.problem import PackedWeights, QuantizedConv2d
+from assay.compiler.kernels.int8.plan import Grid, Placement
+from assay.compiler.kernels.int8.problem import Linear, PackedWeights, QuantizedConv2d
 from assay.compiler.kernels.int8.product import Product, pack_product, write_product
 from assay.compiler.kernels.int8.views import ConvertedRows, InPlace, PaddedBand, View
 from assay.compiler.kernels.problem import Conv2d
@@ -45,14 +45,21 @@ def generate(problem: QuantizedConv2d, isa: Isa, name: str, parallel: int = 1) -
 
 def _product(problem: QuantizedConv2d, isa: Isa) -> Product:
     p, dot = problem.geometry, choose_dot(isa)
-    columns = p.out_c // p.groups
-    flat = _uses_pixels_in_order(p)
-    if flat:
-        grid = Grid(1, 1, p.batch * p.out_h * p.out_w, 1, columns)
-    else:
-        grid = Grid(p.batch, p.out_h, p.out_w, p.groups, columns)
-    view = _view(problem, dot, flat)
+    if not _uses_pixels_in_order(p):
+        return window_product(problem, p, dot)
+    grid = Grid(1, 1, p.batch * p.out_h * p.out_w, 1, p.out_c)
+    view = _in_place(p, dot) or ConvertedRows(dot, p.in_c)
     return Product(problem, grid, _depth(p, view), view)
+
+
+def window_product(
+    problem: Linear, geometry: Conv2d, dot: Dot, placement: Placement | None = None
+) -> Product:
+    """Return the product of a problem's input, or part of it, seen through a geometry's windows."""
+    p = geometry
+    view = _in_place(p, dot) or PaddedBand(dot, p, problem.input_zero_point)
+    grid = Grid(p.batch, p.out_h, p.out_w, p.groups, p.out_c // p.groups)
+    return Product(problem, grid, _depth(p, view), view, placement)
 
 
 def _uses_pixels_in_order(p: Conv2d) -> bool:
@@ -60,12 +67,12 @@ def _uses_pixels_in_order(p: Conv2d) -> bool:
     return single and _inside(p) and (p.out_h, p.out_w) == (p.in_h, p.in_w)
 
 
-def _view(problem: QuantizedConv2d, dot: Dot, flat: bool) -> View:
-    p = problem.geometry
+def _in_place(p: Conv2d, dot: Dot) -> View | None:
+    """Return the image itself if windows stay on it and the dot takes its bytes as they are."""
     if dot.reads_stored and _inside(p) and _depth_of_pixels(p, p.in_w).length >= dot.taps:
-        line = p.in_w * p.in_c
-        return InPlace(p.in_h * line, p.stride_h * line, p.stride_w * p.in_c)
-    return ConvertedRows(dot, p.in_c) if flat else PaddedBand(dot, p, problem.input_zero_point)
+        line, first = p.in_w * p.in_c, -(p.pad_top * p.in_w + p.pad_left) * p.in_c
+        return InPlace(p.in_h * line, p.stride_h * line, p.stride_w * p.in_c, first)
+    return None
 
 
 def _inside(p: Conv2d) -> bool:

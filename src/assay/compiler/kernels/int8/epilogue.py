@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from assay.compiler.kernels.builder import Buffer, Expr, KernelBuilder, constant
-from assay.compiler.kernels.int8.problem import Addition, QuantizedConv2d, QuantizedDense
+from assay.compiler.kernels.int8.problem import Addition, Linear
 from assay.compiler.kernels.int8.stored import (
     BYTES,
     INT32,
@@ -24,7 +24,7 @@ class OutputWriter:
 
     b: KernelBuilder
     isa: Isa
-    problem: QuantizedConv2d | QuantizedDense
+    problem: Linear
     output: Buffer
     addend: Buffer | None = None
 

@@ -46,7 +46,7 @@ def interleave(b: KernelBuilder, dot: Dot, rows: Sequence[Expr], channels: int) 
     word_count = 2 if count == 4 else 1
     size = channels // word_count
     words = [
-        [b.let(_settled(half, size)) for half in _interleaved(*pair, channels, _BLOCK, word_count)]
+        [b.let(settled(half, size)) for half in _interleaved(*pair, channels, _BLOCK, word_count)]
         for pair in ((rows[0], rows[1]), (rows[2], rows[3]))
     ]
     quads = [
@@ -57,7 +57,7 @@ def interleave(b: KernelBuilder, dot: Dot, rows: Sequence[Expr], channels: int) 
     return [b.let(bits_as(dot.inputs, quad, 4 * lanes)) for quad in quads]
 
 
-def _settled(value: Expr, words: int) -> Expr:
+def settled(value: Expr, words: int) -> Expr:
     """Return bytes as words, so that LLVM takes the shuffles behind and before it one by one.
 
     Where a CPU has byte permutations, LLVM would take very long to think about merging them.

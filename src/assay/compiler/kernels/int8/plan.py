@@ -33,6 +33,16 @@ class Grid:
 
 
 @dataclass(frozen=True)
+class Placement:
+    """Which pixel of the output tensor a pixel of the grid is: ``first``, and what each adds."""
+
+    image_step: int
+    line_step: int
+    pixel_step: int
+    first: Expr = 0
+
+
+@dataclass(frozen=True)
 class Plan:
     """Panels of one group; tiles of a line; a part is some lines, or some tiles of one line."""
 

@@ -14,9 +14,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from assay.compiler.kernels.batch_matmul import BatchMatmul
 from assay.compiler.kernels.epilogue import Epilogue
 from assay.compiler.kernels.int8.stored import StoredRange
 from assay.compiler.kernels.problem import Conv2d, Dense
+from assay.compiler.kernels.transposed import TransposedConv2d
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,54 @@ class QuantizedDense:
         _check(self.input_zero_point, self.weights_zero_point)
         if self.geometry.epilogue != Epilogue():
             raise ValueError(f"a quantized product takes no epilogue: {self}")
+
+
+@dataclass(frozen=True)
+class QuantizedTransposedConv2d:
+    """A transposed convolution of uint8 (stored) activations NHWC with int8 (stored) weights HWIO.
+
+    Outputs that no input adds to get the bias alone. ``shrinks`` and the kernel parameters as those
+    of :class:`QuantizedConv2d`.
+    """
+
+    geometry: TransposedConv2d
+    input_zero_point: int
+    output: StoredRange
+    weights_zero_point: int = 0
+    addition: Addition | None = None
+    shrinks: bool = False
+
+    def __post_init__(self) -> None:
+        _check(self.input_zero_point, self.weights_zero_point)
+        if self.geometry.epilogue != Epilogue():
+            raise ValueError(f"a quantized transposed convolution takes no epilogue: {self}")
+
+
+@dataclass(frozen=True)
+class QuantizedBatchMatmul:
+    """A matrix product of two uint8 (stored) tensors, one for each batch item.
+
+    The right one's values less 128 are what other problems call weights, ``weights_zero_point``
+    is theirs. ``geometry`` is the float problem's, without epilogue; ``shrinks`` as that of
+    :class:`QuantizedConv2d`. Kernel parameters, in order: left, packed bias and multipliers,
+    right, the addition's tensor if any, output.
+    """
+
+    geometry: BatchMatmul
+    input_zero_point: int
+    output: StoredRange
+    weights_zero_point: int = 0
+    addition: Addition | None = None
+    shrinks: bool = False
+
+    def __post_init__(self) -> None:
+        _check(self.input_zero_point, self.weights_zero_point)
+        if self.geometry.epilogue != Epilogue():
+            raise ValueError(f"a quantized product takes no epilogue: {self}")
+
+
+Linear = QuantizedConv2d | QuantizedDense | QuantizedTransposedConv2d | QuantizedBatchMatmul
+"""Problems whose sums are requantized per channel, with an addition if one follows."""
 
 
 class PackedWeights(NamedTuple):

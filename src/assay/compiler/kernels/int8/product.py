@@ -7,6 +7,7 @@ parts or the panels.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,13 +20,15 @@ from assay.compiler.kernels.int8.depth import Depth, PackedPanel, add_products, 
 from assay.compiler.kernels.int8.dot import Dot, choose_dot
 from assay.compiler.kernels.int8.epilogue import OutputWriter
 from assay.compiler.kernels.int8.panels import pack_columns, packed_order, store_groups
-from assay.compiler.kernels.int8.plan import Grid, Plan, make_plan, panel_runs, tile_isa
-from assay.compiler.kernels.int8.problem import (
-    PackedWeights,
-    QuantizedConv2d,
-    QuantizedDense,
-    folded_bias,
+from assay.compiler.kernels.int8.plan import (
+    Grid,
+    Placement,
+    Plan,
+    make_plan,
+    panel_runs,
+    tile_isa,
 )
+from assay.compiler.kernels.int8.problem import Linear, PackedWeights, folded_bias
 from assay.compiler.kernels.int8.sums import SumTile, sum_inputs
 from assay.compiler.kernels.int8.vectors import anew
 from assay.compiler.kernels.int8.views import Part, View
@@ -35,12 +38,32 @@ from assay.compiler.target import Isa
 
 @dataclass(frozen=True)
 class Product:
-    """What is multiplied, and where the inputs are; groups follow each other in the channels."""
+    """What is multiplied, and where the inputs are; groups follow each other in the channels.
 
-    problem: QuantizedConv2d | QuantizedDense
+    ``placement`` says where outputs go; without one the grid is all of the output, in order.
+    """
+
+    problem: Linear
     grid: Grid
     depth: Depth
     view: View
+    placement: Placement | None = None
+
+    def plan(self, isa: Isa, dot: Dot, input_bytes: int, parallel: int) -> Plan:
+        """Choose tiles, parts, and what threads share out."""
+        tiled = tile_isa(isa, dot, self.problem.weights_zero_point)
+        return make_plan(tiled, dot, self.grid, self.depth, self.view, input_bytes, parallel)
+
+
+@dataclass(frozen=True)
+class Constants:
+    """Buffers of what :func:`pack_product` packs, and where a product's own begin in them."""
+
+    weights: Buffer
+    bias: Buffer
+    multipliers: Buffer
+    first_weight: int = 0
+    first_column: int = 0
 
 
 def pack_product(
@@ -70,22 +93,34 @@ def pack_product(
 
 def write_product(product: Product, isa: Isa, name: str, parallel: int) -> Any:
     """Return the PrimFunc; parameters as the problem says."""
+    return write_products([product], isa, name, parallel)
+
+
+def write_products(products: Sequence[Product], isa: Isa, name: str, parallel: int) -> Any:
+    """Return the PrimFunc of products that share one problem's input and output.
+
+    Their packed constants follow each other.
+    """
     b = IntegerKernelBuilder()
-    dot, p, grid = choose_dot(isa), product.problem, product.grid
+    dot, p = choose_dot(isa), products[0].problem
     shape, output_shape = p.geometry.input_shape, p.geometry.output_shape
-    input_bytes = int(np.prod(shape))
-    tiled = tile_isa(isa, dot, p.weights_zero_point)
-    plan = make_plan(tiled, dot, grid, product.depth, product.view, input_bytes, parallel)
-    packed = grid.groups * packed_columns(plan.runs)
+    plans = [product.plan(isa, dot, int(np.prod(shape)), parallel) for product in products]
+    columns = [plan.grid.groups * packed_columns(plan.runs) for plan in plans]
+    sizes = [
+        product.depth.steps(dot) * dot.taps * own
+        for product, own in zip(products, columns, strict=True)
+    ]
     source = b.parameter("input", shape, "uint8")
-    size = product.depth.steps(dot) * dot.taps * packed
-    weights = b.parameter("weights", (size,), "int8")
-    bias = b.parameter("bias", (packed,), "int32")
-    multipliers = b.parameter("multipliers", (packed,))
+    weights = b.parameter("weights", (sum(sizes),), "int8")
+    bias = b.parameter("bias", (sum(columns),), "int32")
+    multipliers = b.parameter("multipliers", (sum(columns),))
     addend = b.parameter("addend", output_shape, "uint8") if p.addition else None
     output = b.parameter("output", output_shape, "uint8")
     writer = OutputWriter(b, isa, p, output, addend)
-    _ProductWriter(b, product, dot, plan, source, weights, bias, multipliers, writer).write()
+    for index, (product, plan) in enumerate(zip(products, plans, strict=True)):
+        starts = sum(sizes[:index]), sum(columns[:index])
+        constants = Constants(weights, bias, multipliers, *starts)
+        ProductWriter(b, product, dot, plan, source, constants, writer).write()
     return b.function(name)
 
 
@@ -112,18 +147,19 @@ class _Panel:
 
 
 @dataclass(frozen=True)
-class _ProductWriter:
+class ProductWriter:
+    """Writes the loops of one product into a kernel."""
+
     b: IntegerKernelBuilder
     product: Product
     dot: Dot
     plan: Plan
     source: Buffer
-    weights: Buffer
-    bias: Buffer
-    multipliers: Buffer
+    constants: Constants
     output: OutputWriter
 
     def write(self) -> None:
+        """Write all parts of the output."""
         b, plan = self.b, self.plan
         loop = b.parallel if plan.sharing == "rows" else b.serial
         with loop(plan.parts) as index:
@@ -174,7 +210,7 @@ class _ProductWriter:
     def _panel(self, run: PanelRun, group: Expr, index: Expr) -> _Panel:
         before = index * run.packed_columns
         channel = self.b.let(group * self.product.grid.columns + run.start + before)
-        packed = group * packed_columns(self.plan.runs) + run.packed + before
+        packed = group * packed_columns(self.plan.runs) + (run.packed + before)
         return _Panel(run, group, channel, self.b.let(packed))
 
     def _tiles(self, inputs: _Inputs, panel: _Panel) -> None:
@@ -210,28 +246,35 @@ class _ProductWriter:
         self._start(tile, inputs, panel, self._correction(part, panel.group, line, pixel))
 
         steps = self.product.depth.steps(self.dot)
-        packed = b.let(panel.packed * (steps * self.dot.taps))
+        packed = panel.packed * (steps * self.dot.taps)
+        packed = b.let(packed + self.constants.first_weight)
         zero_point = self.product.problem.weights_zero_point
-        packed_panel = PackedPanel(run, self.weights, packed, zero_point)
+        packed_panel = PackedPanel(run, self.constants.weights, packed, zero_point)
         add_products(b, self.dot, self.product.depth, tile, packed_panel, inputs.buffer, rows)
 
-        row = (part.image * grid.lines + part.line + line) * grid.pixels + part.pixel + pixel
+        to = self.product.placement or Placement(grid.lines * grid.pixels, grid.pixels, 1)
+        row = part.image * to.image_step + (part.line + line) * to.line_step
+        row = row + (part.pixel + pixel) * to.pixel_step + to.first
         target = b.let(row * (grid.groups * grid.columns) + panel.channel)
+        first = b.let(panel.packed + self.constants.first_column)
         for group in store_groups(run):
             vectors = range(group.first, group.first + group.count)
             factors = [
-                b.let(b.load(self.multipliers, panel.packed + place, group.lanes))
+                b.let(b.load(self.constants.multipliers, first + place, group.lanes))
                 for place in range(group.packed, group.packed + group.width, group.lanes)
             ]
             for i in range(size):
                 sums = [tile.get(i, vector) for vector in vectors]
-                offset = target + (i * grid.groups * grid.columns + group.column)
+                step = i * to.pixel_step * grid.groups * grid.columns
+                offset = target + (step + group.column)
                 self.output.write(sums, factors, group.lanes, offset, grid.columns)
 
     def _start(self, tile: SumTile, inputs: _Inputs, panel: _Panel, place: Expr) -> None:
         b, run = self.b, panel.run
         starts = zip(run.packed_starts(), run.widths, strict=True)
-        bias = [b.let(b.load(self.bias, panel.packed + start, lanes)) for start, lanes in starts]
+        first = b.let(panel.packed + self.constants.first_column)
+        values = self.constants.bias
+        bias = [b.let(b.load(values, first + start, lanes)) for start, lanes in starts]
         tile.fill(bias)
         if inputs.corrections is None:
             return

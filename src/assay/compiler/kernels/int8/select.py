@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from assay.compiler.kernels.generator import Generator
 from assay.compiler.kernels.int8 import (
+    batch_matmul,
     concat,
     conv2d,
     convert,
@@ -18,14 +19,22 @@ from assay.compiler.kernels.int8 import (
     pool,
     resize,
     softmax,
+    transposed,
 )
 from assay.compiler.kernels.int8.nchw import convolution as nchw_convolution
-from assay.compiler.kernels.int8.problem import QuantizedConv2d, QuantizedDense
+from assay.compiler.kernels.int8.problem import (
+    QuantizedBatchMatmul,
+    QuantizedConv2d,
+    QuantizedDense,
+    QuantizedTransposedConv2d,
+)
 
 INT8_GENERATORS: Mapping[type, tuple[Generator, ...]] = MappingProxyType(
     {
+        QuantizedBatchMatmul: (batch_matmul,),
         QuantizedConv2d: (nchw_convolution, depthwise, conv2d),
         QuantizedDense: (dense,),
+        QuantizedTransposedConv2d: (transposed,),
         concat.QuantizedConcat: (concat,),
         concat.QuantizedPad: (concat,),
         convert.Dequantize: (convert,),

@@ -56,11 +56,12 @@ class View(Protocol):
 
 @dataclass(frozen=True)
 class InPlace:
-    """Inputs read straight from the tensor."""
+    """Inputs read straight from the tensor, from its element ``first`` on."""
 
     image_step: int
     line_step: int
     pixel_step: int
+    first: Expr = 0
 
     def bytes_needed(self, lines: int, pixels: int) -> int:
         """No workspace."""
@@ -68,16 +69,23 @@ class InPlace:
 
     def open(self, b: KernelBuilder, source: Buffer, part: Part) -> tuple[Buffer, Expr]:
         """Return the tensor itself."""
-        start = part.image * self.image_step + part.line * self.line_step
+        start = self.first + part.image * self.image_step + part.line * self.line_step
         return source, b.let(start + part.pixel * self.pixel_step)
 
 
 @dataclass(frozen=True)
 class ConvertedRows:
-    """Pixels that follow each other in memory, ``channels`` inputs each, converted for the dot."""
+    """Pixels of one line, ``channels`` inputs each, side by side and converted for the dot.
+
+    They are ``step`` elements apart in the tensor (0: they follow each other), their inputs
+    ``channel_step``; the first input of all is element ``first``.
+    """
 
     dot: Dot
     channels: int
+    step: int = 0
+    channel_step: int = 1
+    first: Expr = 0
 
     @property
     def line_step(self) -> int:
@@ -98,8 +106,14 @@ class ConvertedRows:
         size = part.most_pixels * self.channels + self.dot.taps
         space = b.workspace("converted", size, self.dot.inputs)
         with b.serial(part.pixels) as index:
-            start = b.let((part.pixel + index) * self.channels)
-            copy(b, self.dot, source, start, space, index * self.channels, self.channels)
+            start = b.let(self.first + (part.pixel + index) * (self.step or self.channels))
+            target = b.let(index * self.channels)
+            if self.channel_step == 1:
+                copy(b, self.dot, source, start, space, target, self.channels)
+            else:
+                with b.serial(self.channels) as channel:
+                    value = b.load(source, start + channel * self.channel_step)
+                    b.store(space, target + channel, self.dot.convert(value, 1))
         return space, 0
 
 

@@ -18,8 +18,10 @@ from assay.compiler.passes.quantized import (
     elementwise,
     linear,
     movement,
+    products,
     reductions,
     tables,
+    transposed,
 )
 from assay.compiler.passes.quantized.movement import MOVES
 from assay.compiler.passes.quantized.operator import QuantizedOperator, Reader
@@ -27,7 +29,13 @@ from assay.compiler.passes.quantized.operator import QuantizedOperator, Reader
 __all__ = ["MOVES", "READERS", "QuantizedOperator", "Reader"]
 
 READERS: tuple[Mapping[str, Reader], ...] = (
-    MappingProxyType({"nn.conv2d": linear.read, "matmul": linear.read}),
+    MappingProxyType(
+        {
+            "nn.conv2d": linear.read,
+            "nn.conv2d_transpose": transposed.read,
+            "matmul": products.read,
+        }
+    ),
     MappingProxyType(
         {"concat": movement.read_concat, "dequantize": elementwise.read_requantization}
     ),

@@ -12,6 +12,7 @@ from assay.compiler.kernels.int8.elementwise import Operand
 from assay.compiler.kernels.int8.resize import QuantizedResize
 from assay.compiler.kernels.int8.stored import StoredRange
 from assay.compiler.passes.chains import Graph
+from assay.compiler.passes.convolutions import image_extents
 from assay.compiler.passes.quantized.affine import (
     SHIFTS,
     Affine,
@@ -116,7 +117,8 @@ def read_resize(graph: Graph, var: Any) -> QuantizedOperator | None:
     call = graph.value[var]
     attrs, source = call.attrs, call.args[0]
     mode = str(attrs.coordinate_transformation_mode)
-    if str(attrs.layout) != "NHWC" or mode not in _MODES:
+    layout = str(attrs.layout)
+    if layout not in ("NHWC", "NCHW") or mode not in _MODES:
         return None
     covered: list[Any] = []
     if str(attrs.method) == "nearest_neighbor":
@@ -131,8 +133,10 @@ def read_resize(graph: Graph, var: Any) -> QuantizedOperator | None:
             return None
     else:
         return None
-    batch, in_h, in_w, channels = tvm_api.static_shape(source)
-    _, out_h, out_w, _ = tvm_api.static_shape(var)
+    batch, in_h, in_w, channels = image_extents(source, layout)
+    _, out_h, out_w, _ = image_extents(var, layout)
+    if layout == "NCHW":  # that many images of one channel
+        batch, channels = batch * channels, 1
     problem = QuantizedResize(
         "nearest" if str(attrs.method) == "nearest_neighbor" else "bilinear",
         *(batch, in_h, in_w, channels, out_h, out_w),

@@ -16,13 +16,18 @@ class QuantizedOperator:
     A kernel's arguments, in order: the first of ``sources``; what the generator packs of
     ``values``, if it packs anything; the other sources. Sources are 8-bit variables or constants,
     which the kernel takes as they are stored, or float32 ones. The kernel defines the last of
-    ``variables``; the others are needed no more, unless something else uses them.
+    ``variables``; the others are needed no more, unless something else uses them. Tensors
+    may have other shapes than the kernel's parameters, of as many elements in the same order. If
+    they are images in NCHW where the kernel is for NHWC, ``source_nchw`` says so of the first
+    source, ``result_nchw`` of the result and the other sources.
     """
 
     problem: Any
     variables: tuple[Any, ...]
     sources: tuple[Any, ...]
     values: tuple[Any, ...] = ()
+    source_nchw: bool = False
+    result_nchw: bool = False
 
 
 Reader = Callable[[Graph, Any], QuantizedOperator | None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,9 @@ from assay.compiler import tvm_api
 from assay.compiler.kernels.int8.mean import QuantizedMean
 from assay.compiler.kernels.int8.pool import QuantizedPool2d
 from assay.compiler.kernels.int8.softmax import QuantizedSoftmax
+from assay.compiler.kernels.pool import Pool2d
 from assay.compiler.passes.chains import Graph
+from assay.compiler.passes.nhwc_rules import TO_NHWC
 from assay.compiler.passes.quantized.affine import SHIFTS, clipped, dequantized, quantized
 from assay.compiler.passes.quantized.operator import QuantizedOperator
 from assay.compiler.passes.readers.pool import read_window
@@ -52,7 +55,7 @@ def read_average_pool(graph: Graph, var: Any) -> QuantizedOperator | None:
     """Read a mean of raw integers, rounded half away from zero: what AVERAGE_POOL_2D is."""
     call = graph.value[var]
     window = read_window(call, var)
-    if window is None or window.layout != "NHWC" or window.count_padding:
+    if window is None or window.count_padding:
         return None
     if graph.calls(call.args[0]) != "astype":
         return None
@@ -66,8 +69,15 @@ def read_average_pool(graph: Graph, var: Any) -> QuantizedOperator | None:
     if graph.calls(result) != "astype" or str(result.ty.dtype) != str(source.ty.dtype):
         return None
     low, high, covered = clipped(graph, result)
-    problem = QuantizedPool2d(window, str(source.ty.dtype) == "int8", low, high)
+    problem = QuantizedPool2d(_of_planes(window), str(source.ty.dtype) == "int8", low, high)
     return QuantizedOperator(problem, (var, result, *covered), (source,))
+
+
+def _of_planes(window: Pool2d) -> Pool2d:
+    """Return pooling in NCHW as pooling of that many images of one channel."""
+    if window.layout == "NHWC":
+        return window
+    return replace(window, layout="NHWC", batch=window.batch * window.channels, channels=1)
 
 
 def _rounds_half_away(graph: Graph, mean: Any, product: Any) -> bool:
@@ -87,15 +97,33 @@ def _rounds_half_away(graph: Graph, mean: Any, product: Any) -> bool:
 
 
 def read_softmax(graph: Graph, var: Any) -> QuantizedOperator | None:
-    """Read ``nn.softmax`` of a dequantized tensor along its last axis."""
+    """Read ``nn.softmax`` of a dequantized tensor along its last axis, or the channels of NCHW.
+
+    A factor in front of it, TFLite's beta, is a part of the scale.
+    """
     call = graph.value[var]
-    source, stored = dequantized(graph, call.args[0]), quantized(graph, var)
+    beta, scaled = _factor(graph, call.args[0])
+    source, stored = dequantized(graph, scaled), quantized(graph, var)
     if source is None or stored is None or tvm_api.is_constant(source[0]):
         return None
     tensor, affine = source
     _, target, span, covered = stored
     shape = tvm_api.static_shape(tensor)
-    if int(call.attrs.axis) % len(shape) != len(shape) - 1:
+    axis = int(call.attrs.axis) % len(shape)
+    nchw = len(shape) == 4 and axis == 1
+    if axis != len(shape) - 1 and not nchw:
         return None
-    problem = QuantizedSoftmax(shape, affine.scale, target.scale, span)
-    return QuantizedOperator(problem, (var, *covered), (tensor,))
+    shape = tuple(shape[axis] for axis in TO_NHWC) if nchw else shape
+    problem = QuantizedSoftmax(shape, beta * affine.scale, target.scale, span)
+    layer = QuantizedOperator(problem, (var, *covered), (tensor,))
+    return replace(layer, source_nchw=nchw, result_nchw=nchw)
+
+
+def _factor(graph: Graph, expr: Any) -> tuple[float, Any]:
+    """Return the number that a tensor is multiplied by, and the tensor."""
+    if graph.calls(expr) == "multiply":
+        left, right = graph.value[expr].args
+        number = tvm_api.constant_value(right)
+        if number is not None and number.size == 1 and number.item() > 0:
+            return float(number.item()), left
+    return 1.0, expr

@@ -23,6 +23,7 @@ from assay.compiler.passes.quantized.operator import QuantizedOperator
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+_GELU = np.float32(np.sqrt(2 / np.pi))
 _FUNCTIONS: Mapping[str, Callable[..., Any]] = MappingProxyType(
     {
         "abs": np.abs,
@@ -38,6 +39,10 @@ _FUNCTIONS: Mapping[str, Callable[..., Any]] = MappingProxyType(
         "minimum": np.minimum,
         "multiply": np.multiply,
         "negative": np.negative,
+        "nn.gelu": lambda x: x * np.float32(0.5) * (1 + erf(x * np.float32(np.sqrt(0.5)))),
+        "nn.gelu_tanh": lambda x: (
+            x * np.float32(0.5) * (1 + np.tanh(_GELU * (x + np.float32(0.044715) * x**3)))
+        ),
         "nn.relu": lambda x: np.maximum(x, np.float32(0)),
         "nn.silu": lambda x: x * expit(x),
         "power": np.power,
@@ -121,6 +126,8 @@ class _Function:
             return inner if alone else frozenset([stored])
         if name == "clip":
             return self._leaves(call.args[0])
+        if name == "nn.leakyrelu":
+            return self._leaves(call.args[0])
         if name not in _FUNCTIONS:
             return None
         parts = [self._leaves(argument) for argument in call.args]
@@ -159,5 +166,8 @@ class _Function:
         if name == "clip":
             low, high = (np.float32(tvm_api.scalar(limit)) for limit in call.args[1:3])
             return np.clip(self._real(call.args[0]), low, high)
+        if name == "nn.leakyrelu":
+            value = self._real(call.args[0])
+            return np.where(value > 0, value, value * np.float32(call.attrs.alpha))
         arguments = [self._real(argument) for argument in call.args]
         return np.asarray(_FUNCTIONS[name](*arguments), np.float32)

@@ -19,18 +19,23 @@ def read(graph: Graph, var: Any) -> Operator | None:
     if not floats or min(map(len, shapes)) < 2:
         return None
     shape = tvm_api.static_shape(var)
-    *batch, rows, columns = shape
     viewed = [_view(graph, argument, len(shape)) for argument in arguments]
     (left, right), sources = (tuple(view for view, _, _ in viewed), [s for _, s, _ in viewed])
     absorbed = tuple(each for _, _, variables in viewed for each in variables)
-    variables, axes = _transposed_result(graph, var, len(shape))
+    variables, axes = transposed_result(graph, var, len(shape))
+    problem = with_result(shape, shapes[0][-1], left, right, axes)
+    return Operator(problem, variables, tuple(sources), absorbed=absorbed)
+
+
+def with_result(
+    shape: tuple[int, ...], depth: int, left: View, right: View, axes: list[int]
+) -> BatchMatmul:
+    """Return the problem of a product of that shape whose axes are stored in another order."""
+    *batch, rows, columns = shape
     output = tuple(shape[axis] for axis in axes)
     steps = {axis: prod(output[place + 1 : -1]) for place, axis in enumerate(axes[:-1])}
-    problem = BatchMatmul(
-        tuple(batch), rows, shapes[0][-1], columns, left, right,
-        output, tuple(steps[axis] for axis in range(len(shape) - 1)),
-    )  # fmt: skip
-    return Operator(problem, variables, tuple(sources), absorbed=absorbed)
+    row_steps = tuple(steps[axis] for axis in range(len(shape) - 1))
+    return BatchMatmul(tuple(batch), rows, depth, columns, left, right, output, row_steps)
 
 
 def _view(graph: Graph, var: Any, rank: int) -> tuple[View, Any, tuple[Any, ...]]:
@@ -39,15 +44,25 @@ def _view(graph: Graph, var: Any, rank: int) -> tuple[View, Any, tuple[Any, ...]
     absorbed: list[Any] = []
     while graph.calls(var) == "permute_dims" and var not in graph.taken:
         absorbed.append(var)
-        given = _axes(graph, var)
-        axes = [given[axis] for axis in axes]
+        axes = transposed_axes(graph, var, axes)
         var = graph.value[var].args[0]
-    shape = tvm_api.static_shape(var)
+    return view_of(var, axes, rank), var, tuple(absorbed)
+
+
+def view_of(expr: Any, axes: list[int], rank: int) -> View:
+    """Return a tensor, its axes in that order, as the operand of a product of ``rank`` axes."""
+    shape = tvm_api.static_shape(expr)
     steps = [0 if shape[axis] == 1 else prod(shape[axis + 1 :]) for axis in axes]
-    return View(shape, (0,) * (rank - len(axes)) + tuple(steps)), var, tuple(absorbed)
+    return View(shape, (0,) * (rank - len(axes)) + tuple(steps))
 
 
-def _transposed_result(graph: Graph, var: Any, rank: int) -> tuple[tuple[Any, ...], list[int]]:
+def transposed_axes(graph: Graph, var: Any, axes: list[int]) -> list[int]:
+    """Return which axes of a transpose's argument ``axes`` of its result are."""
+    given = _axes(graph, var)
+    return [given[axis] for axis in axes]
+
+
+def transposed_result(graph: Graph, var: Any, rank: int) -> tuple[tuple[Any, ...], list[int]]:
     """Return the variables up to a transpose of the result, if rows stay whole, and its axes."""
     user = graph.only_user(var)
     if graph.calls(user) == "permute_dims" and user not in graph.taken:

@@ -1,0 +1,106 @@
+"""Matrix products of two quantized tensors that are both computed, one for each batch item.
+
+The right matrix takes the place of weights: while the kernel runs, its bytes less 128 are packed
+panel by panel as :func:`pack_product` packs constants, and the sums of its columns make the bias
+that accounts for the left zero point. Operands are views, as those of the float kernel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assay.compiler.kernels.batch_matmul import BatchMatmul
+from assay.compiler.kernels.builder import Expr, KernelBuilder
+from assay.compiler.kernels.int8.builder import IntegerKernelBuilder
+from assay.compiler.kernels.int8.depth import Depth
+from assay.compiler.kernels.int8.dot import Dot, choose_dot
+from assay.compiler.kernels.int8.epilogue import OutputWriter
+from assay.compiler.kernels.int8.panels import pack_columns, packed_order
+from assay.compiler.kernels.int8.plan import Grid, Placement, panel_runs, tile_isa
+from assay.compiler.kernels.int8.problem import QuantizedBatchMatmul
+from assay.compiler.kernels.int8.product import Constants, Product, ProductWriter
+from assay.compiler.kernels.int8.right import RightPanels
+from assay.compiler.kernels.int8.views import ConvertedRows, InPlace, View
+from assay.compiler.kernels.panels import packed_columns
+from assay.compiler.kernels.work import task_count
+from assay.compiler.target import Isa
+
+
+def applicable(problem: QuantizedBatchMatmul) -> bool:
+    """Tell whether the kernel fits: nothing may be empty."""
+    p = problem.geometry
+    return min(*p.batch, p.rows, p.depth, p.columns) > 0
+
+
+def pack(
+    problem: QuantizedBatchMatmul,
+    isa: Isa,
+    bias: NDArray[np.int32],
+    multipliers: NDArray[np.float32],
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """Pack bias int32 and multipliers float32, both [columns]."""
+    grid, depth = _grid(problem.geometry), _depth(problem.geometry)
+    dot = choose_dot(isa)
+    runs = panel_runs(tile_isa(isa, dot, problem.weights_zero_point), dot, grid, depth)
+    order = packed_order(isa, grid.columns, runs)
+    return pack_columns(bias, order), pack_columns(multipliers.astype(np.float32), order)
+
+
+def generate(problem: QuantizedBatchMatmul, isa: Isa, name: str, parallel: int = 1) -> Any:
+    """Return the kernel as a PrimFunc; parameters as :class:`QuantizedBatchMatmul` says."""
+    b, p, dot = IntegerKernelBuilder(), problem.geometry, choose_dot(isa)
+    moved = prod(p.left.shape) + prod(p.right.shape) + prod(p.output_shape)
+    tasks = task_count(isa, parallel, p.flops // (dot.taps if dot.fused else 1), moved)
+    items = prod(p.batch)
+    by_item = items >= tasks > 1
+    view = _rows(p, dot, 0)
+    product = Product(problem, _grid(p), _depth(p), view)
+    plan = product.plan(isa, dot, p.rows * p.depth, 1 if by_item else parallel)
+    columns = packed_columns(plan.runs)
+    left = b.parameter("left", p.left.shape, "uint8")
+    bias = b.parameter("bias", (columns,), "int32")
+    multipliers = b.parameter("multipliers", (columns,))
+    right = b.parameter("right", p.right.shape, "uint8")
+    addend = b.parameter("addend", p.output_shape, "uint8") if problem.addition else None
+    writer = OutputWriter(b, isa, problem, b.parameter("output", p.output_shape, "uint8"), addend)
+    panels = RightPanels(b, isa, problem, dot, plan.runs, right, bias)
+    with b.parallel(items) if by_item else b.serial(items) as item:
+        weights, sums = panels.pack(_place(b, p, item, p.right.steps[:-2]))
+        rows = _rows(p, dot, _place(b, p, item, p.left.steps[:-2]))
+        placement = Placement(0, 0, p.row_steps[-1], _place(b, p, item, p.row_steps[:-1]))
+        own = Product(problem, product.grid, product.depth, rows, placement)
+        ProductWriter(
+            b, own, dot, plan, left, Constants(weights, sums, multipliers), writer
+        ).write()
+    return b.function(name)
+
+
+def _grid(p: BatchMatmul) -> Grid:
+    return Grid(1, 1, p.rows, 1, p.columns)
+
+
+def _depth(p: BatchMatmul) -> Depth:
+    return Depth(1, 0, 1, 0, p.depth)
+
+
+def _rows(p: BatchMatmul, dot: Dot, first: Expr) -> View:
+    row_step, depth_step = p.left.steps[-2:]
+    if dot.reads_stored and depth_step == 1 and p.depth >= dot.taps:
+        return InPlace(0, 0, row_step, first)
+    return ConvertedRows(dot, p.depth, row_step, depth_step, first)
+
+
+def _place(b: KernelBuilder, p: BatchMatmul, item: Expr, steps: Sequence[int]) -> Expr:
+    """Return how far a batch item moves a view."""
+    place: Expr = 0
+    inner = 1
+    for size, step in zip(reversed(p.batch), reversed(steps), strict=True):
+        if step and size > 1:
+            place = place + b.let(item // inner % size) * step
+        inner *= size
+    return b.let(place)
