@@ -14,6 +14,7 @@ from assay.compiler.config import Config
 from assay.explain.quality import quality_remarks
 from assay.runtimes.tvm import open_compiled
 from tests.builder import GraphBuilder, per_axis, per_tensor
+from tests.builder.onnx_net import OnnxNet
 from tests.compiler.remarks.networks import dynamic_network, float_network
 
 RNG = np.random.default_rng(5)
@@ -142,3 +143,24 @@ def test_data_has_to_fit(tmp_path, words, message):
     path = write(tmp_path, network())
     done = CliRunner().invoke(app, ["explain", str(path), *words])
     assert message in str(done.exception)
+
+
+def test_a_file_that_does_not_fit_is_refused_before_anything_is_timed(tmp_path, monkeypatch):
+    def never(*_):
+        raise AssertionError("it was profiled")
+
+    monkeypatch.setattr("assay.timing.profiler.profile_in_turns", never)
+    x = tmp_path / "x.npy"
+    np.save(x, np.zeros((1, 12, 12, 3), np.float32))
+    words = ["explain", str(write(tmp_path, network())), "--input", str(x)]
+    assert "takes int8 of shape" in str(CliRunner().invoke(app, words).exception)
+
+
+def test_onnx_files_have_no_reference(tmp_path):
+    pytest.importorskip("onnx")
+    net = OnnxNet()
+    x = net.input("x", (1, 4))
+    model = net.save(tmp_path / "m.onnx", net.op("Relu", x))
+    np.save(tmp_path / "x.npy", np.zeros((1, 4), np.float32))
+    words = ["explain", str(model), "--input", str(tmp_path / "x.npy")]
+    assert "reads .tflite files only" in str(CliRunner().invoke(app, words).exception)

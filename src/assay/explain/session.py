@@ -71,10 +71,11 @@ def explain(
     On ``samples``, each one raw array for each input, the build is held against LiteRT. Raises what
     compiling and running raise.
     """
-    from assay.explain.quality import quality_remarks
+    from assay.explain.quality import check_samples, quality_remarks
     from assay.timing.profiler import profile_in_turns
 
     build = _open(model, config, threads)
+    check_samples(model, build, samples)
     remarks = build.manifest.remarks
     runtimes = [build, _open(model, best_config(config), threads)]
     if any(remark.id == FLOAT for remark in remarks):
