@@ -71,6 +71,9 @@ def above(low: float, *shape: int) -> Input:
 BOOLS = Input((2, 3, 4), "bool")
 IMAGE = (1, 6, 7, 5)
 ROWS = (2, 3, 4)
+BYTES = Input(IMAGE, "uint8", 0, 255)
+BYTE_ROWS = Input((3, 5), "uint8", 0, 255)
+WEIGHTS = np.random.default_rng(1).integers(-127, 127, (4, 6, 3, 3)).astype(np.int8)
 
 _UNARY = (
     "Relu Sigmoid Tanh Softplus Softsign Erf Exp Abs Neg Floor Ceil Round Sin Cos Sign Identity"
@@ -266,4 +269,39 @@ CASES = (
     case("ThresholdedRelu", ROWS, alpha=0.4),
     case("Shrink", ROWS, lambd=0.4, bias=0.1),
     case("Einsum", (3, 4), (4, 5), equation="ij,jk->ik"),
+    case("Einsum", (2, 3, 2, 4), (2, 3, 2, 4), equation="bqhd,bkhd->bhqk"),
+    case("Einsum", (3, 3), equation="ii->i"),
+    *(case(name, Input(ROWS, low=-0.9, high=0.9)) for name in ["Acos", "Asin", "Atanh", "Asinh"]),
+    case("Acosh", above(1.1, *ROWS)),
+    case("IsInf", ROWS),
+    case("Celu", ROWS, alpha=0.7),
+    case("Hardmax", ROWS, axis=1),
+    case("LpPool", IMAGE, kernel_shape=[2, 2]),
+    case("GroupNormalization", IMAGE, noise(6), noise(6), num_groups=3, epsilon=0.01, since=21),
+    case("ReduceLogSum", above(0.5, *ROWS), [1], since=18),
+    case("ReduceLogSum", above(0.5, *ROWS), axes=[1], keepdims=0, until=17),
+    # Quantized without QDQ, and integers
+    case("QLinearConv", BYTES, f32(0.02), np.uint8(120), WEIGHTS, f32([0.01, 0.02, 0.015, 0.03]),
+         np.zeros(4, np.int8), f32(0.5), np.uint8(128), np.arange(4, dtype=np.int32) * 100,
+         pads=[1, 1, 1, 1]),
+    case("QLinearMatMul", BYTE_ROWS, f32(0.02), np.uint8(120), WEIGHTS[0, :5, :, 0], f32(0.01),
+         np.int8(0), f32(0.05), np.uint8(128)),
+    case("ConvInteger", BYTES, WEIGHTS.view(np.uint8), np.uint8(120), np.uint8(99),
+         strides=[2, 1]),
+    case("ConvInteger", BYTES, WEIGHTS.view(np.uint8)),
+    case("MatMulInteger", BYTE_ROWS, WEIGHTS[0, :5, :, 0], np.uint8(7), np.int8(0)),
+    case("DynamicQuantizeLinear", ROWS, outputs=3),
+    case("BitShift", Input(ROWS, "uint8", 0, 9), Input((4,), "uint8", 1, 3), direction="LEFT"),
+    *(case(name, ints(*ROWS), ints(4), since=18)
+      for name in ("BitwiseAnd", "BitwiseOr", "BitwiseXor")),
+    case("BitwiseNot", ints(*ROWS), since=18),
+    case("CastLike", ints(*ROWS), (1,), since=15),
+    case("EyeLike", (3, 4)),
+    # Picking and placing
+    case("OneHot", Input((2, 3), "int64", -4, 3), np.int64(4), f32(0.0, 1.0)),
+    case("OneHot", Input((2, 3), "int64", 0, 5), [4], f32(0.5, 2.0), axis=1),
+    case("ScatterND", ROWS, np.array([[0, 1], [1, 2]], np.int64), (2, 4)),
+    case("ScatterElements", ROWS, Input((1, 3, 4), "int64", 0, 0), (1, 3, 4), axis=1),
+    case("GridSample", (1, 2, 4, 5), Input((1, 3, 3, 2), low=-1, high=1), since=16, until=19),
+    case("GridSample", (1, 2, 4, 5), Input((1, 3, 3, 2), low=-1, high=1), since=20),
 )  # fmt: skip

@@ -104,7 +104,18 @@ class Problem:
         graph = helper.make_graph(net.nodes, "net", net.inputs, ports, net.constants)
         sets = [helper.make_opsetid("", net.opset)]
         model = helper.make_model(graph, opset_imports=sets, ir_version=8)
-        return onnx.shape_inference.infer_shapes(model)
+        model = onnx.shape_inference.infer_shapes(model)
+        _type_like_operands(model.graph)
+        return model
+
+
+def _type_like_operands(graph) -> None:
+    """Give outputs that ONNX infers nothing of, some functions of other operators, a type."""
+    known = {port.name: port.type for port in (*graph.input, *graph.value_info)}
+    for port in graph.output:
+        if not port.type.WhichOneof("value"):
+            maker = next(node for node in graph.node if port.name in node.output)
+            port.type.CopyFrom(known[maker.input[0]])
 
 
 @pytest.mark.parametrize("name", BY_NAME)
@@ -140,6 +151,24 @@ def test_scales_that_leave_part_of_a_pixel_are_refused(tmp_path):
     y = net.op("Resize", net.input("x", IMAGE), "", net.constant(f32(1, 1, 0.5, 0.6)))
     with pytest.raises(UnsupportedOperatorError, match="Resize at operator 0: its scales"):
         assay.compile(net.save(tmp_path / "net.onnx", y))
+
+
+@pytest.mark.parametrize(
+    ("kind", "rest", "attributes", "why"),
+    [
+        ("Resize", (None, None, [1, 6, 3, 2]), {"antialias": 1, "mode": "linear"}, "antialias"),
+        ("Resize", (None, None, [3, 2]), {"axes": [2, 3]}, "names axes"),
+        ("Resize", (None, None, [1, 6, 9, 9]),
+         {"coordinate_transformation_mode": "half_pixel_symmetric"}, "coordinate_transformation"),
+    ],
+)  # fmt: skip
+def test_forms_that_no_kernel_has_are_refused(kind, rest, attributes, why, tmp_path):
+    net = OnnxNet(19)
+    x = net.input("x", IMAGE)
+    operands = ["" if each is None else net.constant(each, "int64") for each in rest]
+    file = net.save(tmp_path / "net.onnx", net.op(kind, x, *operands, **attributes))
+    with pytest.raises(UnsupportedOperatorError, match=f"{kind} at operator 0: .*({why})"):
+        assay.compile(file)
 
 
 def test_batch_normalization_of_its_own_stays_in_nhwc(tmp_path):

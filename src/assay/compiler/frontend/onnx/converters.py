@@ -64,9 +64,26 @@ def _hard_swish(inputs: Sequence[Any], attributes: Mapping[str, Any]) -> Any:
     return relax.op.divide(relax.op.multiply(x, limited), six)
 
 
+def _one_hot(inputs: Sequence[Any], attributes: Mapping[str, Any]) -> Any:
+    """Compare with all classes; the importer's form of it writes beside its result."""
+    indices, depth, values = inputs
+    dtype, count = str(indices.ty.dtype), int(depth.value.numpy().item())
+    off, on = values.value.numpy()
+    rank = len(indices.ty.shape) + 1
+    axis = attributes.get("axis", -1) % rank
+    shape = [count if at == axis else 1 for at in range(rank)]
+    classes = np.arange(count).astype(dtype).reshape(shape)
+    negative = relax.op.less(indices, relax.const(0, dtype))
+    wrapped = relax.op.add(indices, relax.const(count, dtype))
+    found = relax.op.expand_dims(relax.op.where(negative, wrapped, indices), axis)
+    hit = relax.op.equal(found, relax.const(classes, dtype))
+    return relax.op.where(hit, relax.const(on), relax.const(off))
+
+
 CONVERTERS: Mapping[str, Convert] = {
     "BatchNormalization": _batch_norm,
     "Clip": _clip,
     "Equal": _equal,
     "HardSwish": _hard_swish,
+    "OneHot": _one_hot,
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from assay.compiler.frontend.onnx.folding import fold
+from assay.compiler.frontend.onnx.lowering import lower
 from assay.compiler.frontend.onnx.rewrites import rewrite
 from assay.errors import ConfigError
 from assay.model.facts import Model
@@ -22,6 +23,7 @@ def static_graph(proto: Any, model: Model, batch: int) -> Any:
     import onnx
 
     part = _part(proto, model, batch)
+    lower(part)
     for _ in range(_ROUNDS):
         part = onnx.shape_inference.infer_shapes(part, data_prop=True)
         if not fold(part):

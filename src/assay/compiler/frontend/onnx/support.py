@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from assay.compiler.frontend.onnx.folding import known_shapes
@@ -11,6 +11,23 @@ from assay.compiler.frontend.onnx.operators import OPERATORS
 from assay.compiler.frontend.support import Unsupported
 from assay.model.facts import Model
 from assay.model.onnx.load import load_onnx
+
+_BLOCKS = {"block_size": (lambda each: each.i > 0, "it quantizes in blocks")}
+
+# Operator -> attribute -> whether its value is refused, and why.
+_REFUSED: dict[str, dict[str, tuple[Callable[[Any], bool], str]]] = {
+    "QuantizeLinear": _BLOCKS,
+    "DequantizeLinear": _BLOCKS,
+    "Resize": {
+        "antialias": (lambda each: each.i != 0, "it smooths what it makes smaller (antialias)"),
+        "axes": (lambda each: True, "it names axes instead of giving all sizes or scales"),
+        "coordinate_transformation_mode": (
+            lambda each: each.s in (b"half_pixel_symmetric", b"tf_crop_and_resize"),
+            "no kernel has its coordinate_transformation_mode",
+        ),
+    },
+    "TopK": {"sorted": (lambda each: each.i == 0, "it leaves the order of its results open")},
+}
 
 
 def unsupported_in(model: Model) -> list[Unsupported]:
@@ -67,5 +84,8 @@ def _reason(node: Any, constants: Mapping[str, Any]) -> str:
         name = node.input[position] if position < len(node.input) else ""
         if name and name not in constants:
             return f"its {what} is computed at run time"
-    blocks = any(each.name == "block_size" and each.i for each in node.attribute)
-    return "it quantizes in blocks" if blocks else ""
+    attributes = {each.name: each for each in node.attribute}
+    for name, (refused, why) in _REFUSED.get(node.op_type, {}).items():
+        if name in attributes and refused(attributes[name]):
+            return why
+    return ""
