@@ -16,6 +16,7 @@ from assay.files import replace_file
 from assay.model.spec import Quantization, TensorSpec
 
 SCHEMA_VERSION = 2
+_PIECE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -95,9 +96,18 @@ def read_artifact(library: Path) -> Manifest:
     if schema != SCHEMA_VERSION:
         raise ArtifactError(f"{path}: schema {schema} is not {SCHEMA_VERSION}; compile again")
     manifest = manifest_of(path, fields)
-    if hashlib.sha256(library.read_bytes()).hexdigest() != manifest.library_sha256:
+    if _digest(library) != manifest.library_sha256:
         raise ArtifactError(f"{library}: does not match its manifest; compile the model again")
     return manifest
+
+
+def _digest(path: Path) -> str:
+    """Hash a file piece by piece: a library is as large as the weights of its model."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE_BYTES):
+            digest.update(piece)
+    return digest.hexdigest()
 
 
 def manifest_of(path: Path, fields: dict[str, Any]) -> Manifest:
