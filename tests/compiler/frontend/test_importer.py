@@ -114,6 +114,16 @@ class TestBatch:
         with pytest.raises(ConfigError, match="give 1 or more"):
             import_model(read(save(squeeze_excite)), batch)
 
+    def test_only_the_inputs_need_to_say_that_it_is_open(self, save: Save) -> None:
+        graph = GraphBuilder()
+        x, y = (graph.input(name, (1, 4), shape_signature=(-1, 4)) for name in "xy")
+        graph.output(graph.op("MUL", [graph.op("ADD", [x, y], (1, 4)), y], (1, 4)))
+        path = save(graph)
+        feeds = [RNG.normal(size=(3, 4)).astype(np.float32) for _ in range(2)]
+        (expected,) = resized(path.read_bytes(), *feeds)
+        (got,) = run(path, *feeds, batch=3)
+        np.testing.assert_allclose(got, expected, rtol=1e-6)
+
     def test_a_shape_that_fixes_the_batch_is_named(self, save: Save) -> None:
         graph = GraphBuilder()
         x = graph.input("x", (1, 6), shape_signature=(-1, 6))

@@ -94,7 +94,8 @@ class Converter(OperatorConverter):
         parts = self._parts(result, len(operator.outputs))
         for index, part in zip(operator.outputs, parts, strict=True):
             expr = self._bound(part)
-            check_type(self.tensors[index], expr, operator.name.startswith("CUSTOM:"))
+            custom = operator.name.startswith("CUSTOM:")
+            check_type(self.tensors[index], expr, custom, self.tensors.batch)
             self.tensors.reshape(index, tvm_api.static_shape(expr))
             self.exp_tab.set_expr(self._name(index), expr)
             if isinstance(expr, relax.Var):

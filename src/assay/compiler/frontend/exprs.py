@@ -61,10 +61,11 @@ def raw_limits(tensor: Tensor, low: float, high: float) -> tuple[float, float]:
     return max(float(limits.min), float(raw[0])), min(float(limits.max), float(raw[1]))
 
 
-def check_type(tensor: Tensor, expr: Expr, custom: bool) -> None:
+def check_type(tensor: Tensor, expr: Expr, custom: bool, batch: int) -> None:
     """Raise ValueError unless an expression has the type of the tensor that it stands for.
 
-    Converters leave the shapes of ``custom`` operators empty, so that they say nothing.
+    Converters leave the shapes of ``custom`` operators empty, so that they say nothing. Where only
+    the inputs of a file leave the batch open, the others say 1 for ``batch``.
     """
     try:
         shape = tvm_api.static_shape(expr)
@@ -74,7 +75,10 @@ def check_type(tensor: Tensor, expr: Expr, custom: bool) -> None:
         raise ValueError(f"it gives {expr.ty.dtype} where the file says {tensor.dtype}")
     if custom and not tensor.shape:
         return
-    if len(shape) != len(tensor.shape) or any(
-        size != said and said != -1 for size, said in zip(shape, tensor.shape, strict=True)
+    said = tensor.shape
+    if said[:1] == (1,) and shape[:1] == (batch,):
+        said = (batch, *said[1:])
+    if len(shape) != len(said) or any(
+        size != size_said and size_said != -1 for size, size_said in zip(shape, said, strict=True)
     ):
         raise ValueError(f"it gives shape {list(shape)} where the file says {list(tensor.shape)}")

@@ -31,6 +31,7 @@ class Tensors:
 
     def __init__(self, data: bytes, model: Model, batch: int) -> None:
         self._data = data
+        self.batch = batch
         self._file = parse(data)
         self._packed = {tensor.index for tensor in model.tensors if tensor.dtype == "int4"}
         self._facts = {
