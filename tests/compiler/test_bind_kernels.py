@@ -91,7 +91,7 @@ def test_a_value_that_is_an_output_stays_one(tmp_path):
     assert check(graph, tmp_path) == "2 call_tir"
 
 
-@pytest.mark.parametrize("op", ["HARD_SWISH", "LOGISTIC", "TANH"])
+@pytest.mark.parametrize("op", ["HARD_SWISH", "LOGISTIC", "TANH", "GELU"])
 def test_activation_joins(tmp_path, op):
     graph, x = start()
     a, shape = conv(graph, x, (1, 9, 7, 5, 6))

@@ -1,6 +1,7 @@
 """Float64 NumPy references, written from the definitions and unrelated to the kernels."""
 
 import numpy as np
+from scipy.special import erf
 
 
 def conv2d(p, x, weights, gate=None):
@@ -30,6 +31,8 @@ ACTIVATIONS = {
     "elu": lambda v, scale: np.where(v > 0, v, scale * np.expm1(v)),
     "hard_sigmoid": lambda v: np.clip(v + 3, 0, 6) / 6,
     "hard_swish": lambda v: v * np.clip(v + 3, 0, 6) / 6,
+    "erf": erf,
+    "gelu": lambda v: v / 2 * (1 + erf(v / np.sqrt(2))),
     "gelu_tanh": lambda v: v / 2 * (1 + np.tanh(np.sqrt(2 / np.pi) * (v + 0.044715 * v**3))),
     "exp": np.exp,
     "sigmoid": lambda v: 1 / (1 + np.exp(-v)),
@@ -39,6 +42,7 @@ ACTIVATIONS = {
     "abs": np.abs,
     "square": np.square,
     "sqrt": np.sqrt,
+    "rsqrt": lambda v: 1 / np.sqrt(v),
 }
 
 BINARY = {

@@ -38,6 +38,7 @@ def ulps(actual, expected):
         ("sigmoid", -87.3, 88.7, 4),
         ("swish", -80, 88.7, 4),
         ("tanh", -20, 20, 4),
+        ("erf", -6, 6, 8),
     ],
 )
 def test_errors_stay_within_the_stated_ulps(text, name, low, high, bound):
@@ -72,19 +73,19 @@ def test_beyond_float32s_range_results_saturate(text):
 @pytest.mark.parametrize("name", sorted(UNARY))
 def test_every_activation_matches_its_definition(text, name):
     constants = (-0.5, 1.5) if name == "clip" else (0.3,) * UNARY[name].constants
-    points = np.linspace(0 if name == "sqrt" else -8, 8, 1024).astype(np.float32)
+    points = np.linspace(0.01 if name in ("sqrt", "rsqrt") else -8, 8, 1024).astype(np.float32)
     expected = reference.ACTIVATIONS[name](points.astype(np.float64), *constants)
     actual = apply_unary(name, points, text, *constants)
     np.testing.assert_allclose(actual, expected, rtol=2e-6, atol=2e-6)
 
 
 @pytest.mark.parametrize("text", [*TARGETS, ARM])
-@pytest.mark.parametrize("name", ["gelu_tanh", "sqrt", "elu"])
+@pytest.mark.parametrize("name", ["gelu", "gelu_tanh", "rsqrt", "elu"])
 def test_no_maths_library_is_called(text, name):
     constants = (1.0,) * UNARY[name].constants
     function = unary_kernel(name, 64, isa(text).lanes(), *constants)
     assembly = compile_kernel(function, text).inspect_source("asm")
-    assert not any(call in assembly for call in ("expf", "tanhf", "sqrtf", "fmaf"))
+    assert not any(call in assembly for call in ("expf", "tanhf", "sqrtf", "erff", "fmaf"))
 
 
 def test_the_polynomial_is_far_below_rounding():

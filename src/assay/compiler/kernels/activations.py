@@ -63,6 +63,13 @@ def _gelu_tanh(b: KernelBuilder, value: Expr, lanes: int) -> Expr:
     return value * constant(0.5, lanes) * (curve + constant(1.0, lanes))
 
 
+def _gelu(b: KernelBuilder, value: Expr, lanes: int) -> Expr:
+    """Hendrycks and Gimpel's GELU: value times the normal distribution's cumulative share."""
+    value = b.let(value)
+    curve = vector_math.erf(b, value * constant(0.5**0.5, lanes), lanes)
+    return value * constant(0.5, lanes) * (curve + constant(1.0, lanes))
+
+
 def _square(b: KernelBuilder, value: Expr, lanes: int) -> Expr:
     value = b.let(value)
     return value * value
@@ -76,6 +83,8 @@ UNARY: Mapping[str, Unary] = MappingProxyType(
         "elu": Unary(_elu, constants=1, is_long=True),
         "hard_sigmoid": Unary(_hard_sigmoid),
         "hard_swish": Unary(_hard_swish),
+        "erf": Unary(vector_math.erf, is_long=True),
+        "gelu": Unary(_gelu, is_long=True),
         "gelu_tanh": Unary(_gelu_tanh, is_long=True),
         "exp": Unary(vector_math.exp, is_long=True),
         "sigmoid": Unary(vector_math.sigmoid, is_long=True),
@@ -85,6 +94,7 @@ UNARY: Mapping[str, Unary] = MappingProxyType(
         "abs": Unary(lambda b, value, lanes: tirx.abs(value)),
         "square": Unary(_square),
         "sqrt": Unary(lambda b, value, lanes: tirx.sqrt(value)),
+        "rsqrt": Unary(lambda b, value, lanes: constant(1.0, lanes) / tirx.sqrt(value)),
     }
 )
 """TFLite's activations, and the unary operators that need no more than these."""

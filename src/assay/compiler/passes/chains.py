@@ -16,6 +16,10 @@ from assay.compiler.kernels.epilogue import Epilogue, Step, clip, unary
 UNARY = {
     "exp": "exp",
     "sqrt": "sqrt",
+    "rsqrt": "rsqrt",
+    "erf": "erf",
+    "nn.gelu": "gelu",
+    "nn.gelu_tanh": "gelu_tanh",
     "nn.relu": "relu",
     "sigmoid": "sigmoid",
     "tanh": "tanh",
