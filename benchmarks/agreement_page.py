@@ -188,16 +188,17 @@ float input what its quantized sibling stands for. `python -m benchmarks.agreeme
 
 _FLOAT = """\
 The largest difference of any value, as a share of the range of the output's values over all inputs. The bar is 1e-4 at
-every level, also at level 4, which reorders sums (Winograd); beyond it, no larger an error than that of the reference
-kernels, see below. XNNPACK is what LiteRT runs by default. LiteRT rounds the
-activations of dynamic-range networks (`kws_ref_model_float32`) to 8 bits, in another way in each of its back ends,
-where assay's build computes in FP32: there the bar is as far as XNNPACK is from the reference kernels."""  # noqa: E501
+every level, also at level 4, which reorders sums (Winograd); beyond it, an error no larger than that of the reference
+kernels (next table). XNNPACK is what LiteRT runs by default. LiteRT rounds the activations of dynamic-range networks
+(`kws_ref_model_float32`) to 8 bits, in another way in each of its back ends, where assay's build computes in FP32:
+there the bar is as far as XNNPACK is from the reference kernels."""  # noqa: E501
 
 _EXACT = """\
-The reference kernels round, too, after each product and sum. This is the largest difference (and the mean one) of each from the same
-network computed in float64 (`benchmarks/float64.py`), again as shares of the range of the output's values. A network
-amplifies what it rounds, some inputs more than others: `efficientnet_b0` loses 1e-4 of its output's range on one of the
-20 in any runtime, whatever the order of its sums. The means tell the runtimes apart."""  # noqa: E501
+The reference kernels round, too, after each product and sum. This is the largest difference (and the mean one) of each
+from the same network computed in float64 (`benchmarks/float64.py`), again as shares of the range of the output's
+values. A network amplifies what it rounds, some inputs more than others: on one of the 20, `efficientnet_b0` is off by
+1e-4 and more in LiteRT's back ends and in NCHW, by 2e-5 in NHWC, which only the order of sums decides. The means tell
+the runtimes apart."""  # noqa: E501
 
 _QUANTIZED = """\
 The mean difference in steps of the output's scale, and the largest. A network amplifies roundings, so that LiteRT's own
