@@ -17,7 +17,7 @@ from assay.model.reader import read
 from assay.processes import Limits, limit
 from tests.fuzz.mutants import Mutator
 
-SECONDS = 20
+SECONDS = 20  # of CPU time, which a paused or busy machine does not use up
 MEMORY_BYTES = 4 << 30
 _WRITING = ("w", "a", "x", "+")
 
@@ -40,7 +40,7 @@ def main() -> None:
         print(number, end=" ", flush=True)
         path = inside / f"{number}.tflite"
         path.write_bytes(mutator.mutant(number))
-        signal.alarm(SECONDS)
+        signal.setitimer(signal.ITIMER_PROF, SECONDS)
         try:
             read(path)
         except AssayError as error:
@@ -49,7 +49,7 @@ def main() -> None:
             path.unlink()
         else:
             print("read", flush=True)
-        signal.alarm(0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
 
 
 if __name__ == "__main__":
