@@ -18,6 +18,7 @@ fuzz: export ASSAY_FUZZ_NETWORKS ?= 1000
 fuzz: export ASSAY_FUZZ_KILLS ?= 50
 fuzz: $(READY)
 	@$(BIN)/python -m pytest -n auto --dist worksteal tests/fuzz tests/lab/test_kill.py
+	@$(BIN)/python -m tests.fuzz.guided 1800
 	@$(BIN)/python -m benchmarks.soak
 
 lint: $(READY)
