@@ -23,6 +23,7 @@ from tests.lab.runs import Recorder, alive, assay_command, children, toy_lab, wa
 # ``make fuzz`` tries 50; a fixed few are tried with every change.
 MOMENTS = int(os.environ.get("ASSAY_FUZZ_KILLS", "2"))
 PLAN = ("tflite-fp32", "tflite-int8", "tvm-fp32-nhwc")
+TURNS = {"launches": 1, "rounds": 4}
 
 
 def start(lab: Lab) -> subprocess.Popen[bytes]:
@@ -30,7 +31,8 @@ def start(lab: Lab) -> subprocess.Popen[bytes]:
         "lab",
         *("--fp32-model-path", lab.models["fp32"], "--int8-model-path", lab.models["int8"]),
         *("--dataset-root", lab.dataset, "--results-path", lab.results_path),
-        *("--launches", 0, "--experiments", *PLAN),
+        *("--launches", TURNS["launches"], "--rounds", TURNS["rounds"]),
+        *("--experiments", *PLAN),
     )
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
@@ -66,17 +68,29 @@ def finished(lab: Lab) -> set[str]:
     return {e.name for e in load(file).experiments} if file.exists() else set()
 
 
+def with_turns(folder: Path) -> Lab:
+    return replace(toy_lab(folder, *PLAN, count=60), **TURNS)
+
+
+def timed(results: Results) -> set[str]:
+    """Return what took turns in all rounds."""
+    assert results.turns is not None
+    assert all(len(rounds) == 4 for (rounds,) in results.turns.rounds_ms.values())
+    return set(results.turns.rounds_ms)
+
+
 def test_kill_minus_nine(tmp_path):
-    whole = toy_lab(tmp_path / "whole", *PLAN, count=60)
+    whole = with_turns(tmp_path / "whole")
     started = time.monotonic()
     assert start(whole).wait(timeout=600) == 0
     taken = time.monotonic() - started
     expected = load(whole.results_path / "results.json")
     assert [e.status for e in expected.experiments] == ["done"] * len(PLAN)
+    assert timed(expected) == set(PLAN)
     rng = random.Random(9)
     interrupted = 0
     for number in range(MOMENTS):
-        lab = toy_lab(tmp_path / str(number), *PLAN, count=60)
+        lab = with_turns(tmp_path / str(number))
         process = start(lab)
         time.sleep(rng.uniform(0.02, 1.0) * taken)
         family = descendants(process.pid)
@@ -88,6 +102,7 @@ def test_kill_minus_nine(tmp_path):
         recorder = Recorder()
         results = run_lab(lab, recorder)
         assert facts(results) == facts(expected), number
+        assert timed(results) == set(PLAN), number
         assert {name for what, name in recorder.events if what == "kept"} == kept
         assert {name for what, name in recorder.events if what == "done"} == set(PLAN) - kept
         assert files(lab.results_path) == files(whole.results_path), number
