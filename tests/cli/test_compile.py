@@ -59,6 +59,7 @@ def test_another_machine_can_be_compiled_for(assay, files):
     assert out.read_bytes()[18:20] == b"\xb7\0"  # ELF's e_machine: EM_AARCH64
 
 
+@pytest.mark.usefixtures("own_cache")
 def test_ctrl_c_is_no_error_of_the_model(files):
     """TVM makes an error of its own of an interruption."""
     command = assay_command("compile", DIGITS_FP32, "-o", files / "digits.so")

@@ -16,6 +16,9 @@ from assay.data import DIGITS_FP32
 from tests.builder import GraphBuilder
 from tests.lab.runs import alive, assay_command, guarded, wait_until
 
+# With a build in the cache there would be no compiler at work.
+pytestmark = pytest.mark.usefixtures("own_cache")
+
 
 def start(folder: Path, **environment: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
