@@ -57,7 +57,7 @@ def test_ctrl_c(long_lab):
     assert process.returncode == -signal.SIGINT, err
     assert err.splitlines()[-1] == "assay: interrupted; what was finished is kept"
     assert "Traceback" not in out + err
-    assert not alive(worker)
+    wait_until(lambda: not alive(worker), seconds=5)
     kept = load(long_lab.results_path / "results.json").experiments
     assert [(e.name, e.status) for e in kept] == [("tflite-fp32", "done")]
     recorder = Recorder()
