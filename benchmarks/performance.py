@@ -127,7 +127,7 @@ includes 1, which is faster cannot be told. How this is measured is on [the page
 
 def _conditions(benches: Sequence[dict[str, Any]]) -> str:
     audits = [bench["audit"] for bench in benches]
-    machine, settings = audits[0]["machine"], benches[0]["settings"]
+    machine = audits[0]["machine"]
     loads = [audit["load_start"] for audit in audits]
     versions = ", ".join(f"{name} {number}" for name, number in audits[0]["versions"].items())
     cautions = Counter(each["id"] for audit in audits for each in audit["warnings"])
@@ -136,13 +136,20 @@ def _conditions(benches: Sequence[dict[str, Any]]) -> str:
         f"{', virtual machine' if machine['virtual'] else ''} ({' '.join(machine['flags'])})",
         f"Software: {machine['os']}, Python {machine['python']}, {versions}",
         f"Date: {benches[0]['created'][:10]}",
-        f"{settings['launches']} launches of each contender, {settings['rounds']} rounds of "
-        f"{settings['min_time_s']:g} s in all",
+        *dict.fromkeys(_effort(bench["settings"]) for bench in benches),
         f"Load average before: {min(loads):.2f} to {max(loads):.2f}",
         "Warnings: "
         + (", ".join(f"{name} ({n} times)" for name, n in cautions.most_common()) or "none"),
     ]
     return "\n".join(f"- {line}" for line in lines)
+
+
+def _effort(settings: dict[str, Any]) -> str:
+    threads, launches, rounds = (settings[name] for name in ("threads", "launches", "rounds"))
+    return (
+        f"{threads} thread{'s' * (threads != 1)}: {launches} launches of each contender, "
+        f"{rounds} rounds of {settings['min_time_s']:g} s in all"
+    )
 
 
 def _markdown(table: list[list[str]]) -> str:

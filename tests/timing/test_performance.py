@@ -82,6 +82,8 @@ def test_the_page(found):
     assert "- pets, assay O4: it is too large\n" in text
     assert "- CPU: A CPU, 4 cores (avx2 fma)\n" in text
     assert "- Date: 2030-01-02\n" in text
+    assert "- 1 thread: 10 launches of each contender, " in text
+    assert "- 2 threads: 10 launches of each contender, " in text
     assert text.endswith("- Warnings: none\n")
 
 
