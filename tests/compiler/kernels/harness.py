@@ -85,16 +85,20 @@ def assert_close(actual, expected, depth, scale=1.0):
     np.testing.assert_allclose(actual, expected, rtol=4e-6, atol=tolerance)
 
 
-def check_conv2d(algorithm, problem, text, parallel=1, scale=1.0):
-    """Compare an algorithm's kernel on random data with the definition of the convolution."""
+def check_conv2d(algorithm, problem, text, parallel=1, scale=1.0, caches=None):
+    """Compare an algorithm's kernel on random data with the definition of the convolution.
+
+    ``caches`` replaces the sizes of caches that the kernel is generated for. Returns the kernel.
+    """
     assert algorithm.applicable(problem)
     rng = np.random.default_rng(0)
     x, weights = random(rng, *problem.input_shape), random(rng, *problem.weights_shape)
     gates = [random(rng, *problem.gate_shape)] if problem.input_gate else []
     shapes = problem.epilogue.operand_shapes(problem.output_shape, problem.channel_axis)
     operands = [random(rng, *shape) for shape in shapes]
-    function = algorithm.generate(problem, isa(text), "kernel", parallel)
-    packed = algorithm.pack(problem, isa(text), weights)
+    machine = replace(isa(text), **caches or {})
+    function = algorithm.generate(problem, machine, "kernel", parallel)
+    packed = algorithm.pack(problem, machine, weights)
     actual = run(function, text, [x, packed, *gates, *operands], problem.output_shape)
 
     def channels_last(array):
@@ -105,6 +109,7 @@ def check_conv2d(algorithm, problem, text, parallel=1, scale=1.0):
     operands = [channels_last(operand) for operand in operands]
     expected = reference.epilogue(problem.epilogue.steps, sums, operands)
     assert_close(channels_last(actual), expected, int(np.prod(weights.shape[:3])), scale)
+    return function
 
 
 try:

@@ -53,12 +53,15 @@ def generate(problem: Conv2d, isa: Isa, name: str, parallel: int = 1) -> Any:
     epilogue = EpilogueWriter(b, p.epilogue, p.output_shape)
     output = b.parameter("output", p.output_shape)
     pixels = p.batch * (p.in_h * p.in_w + p.out_h * p.out_w)
-    tasks = task_count(isa, parallel, p.flops, 4 * pixels * p.out_c)
+    moved = 4 * pixels * p.out_c
+    tasks = task_count(isa, parallel, p.flops, moved)
     if p.out_c != p.in_c:
         source = _repeated_channels(b, p, isa, source)
     lines = Lines(source, p.out_c, lambda batch, row: (batch * p.in_h + row) * (p.in_w * p.out_c))
     _, columns = tile_size(p, isa)
-    _write_rows(DepthwiseRows(b, p, columns, lines, weights, epilogue, output), isa, tasks)
+    fetch = moved > isa.l2_bytes
+    rows = DepthwiseRows(b, p, columns, lines, weights, epilogue, output, fetch)
+    _write_rows(rows, isa, tasks)
     return b.function(name)
 
 

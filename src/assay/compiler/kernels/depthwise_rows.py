@@ -52,7 +52,10 @@ class _Segment:
 
 @dataclass(frozen=True)
 class DepthwiseRows:
-    """Writes output rows of ``p``, in tiles of at most ``most_columns`` outputs of each row."""
+    """Writes output rows of ``p``, in tiles of at most ``most_columns`` outputs of each row.
+
+    ``fetch_outputs`` asks for where a tile's results go before it is computed.
+    """
 
     b: KernelBuilder
     p: Conv2d
@@ -61,6 +64,7 @@ class DepthwiseRows:
     weights: Buffer
     epilogue: EpilogueWriter
     output: Buffer
+    fetch_outputs: bool = False
 
     def any_row(self, batch: Expr, row: Expr, channels: Channels) -> None:
         """Write one row by a loop over the window rows that lie on the image."""
@@ -129,6 +133,8 @@ class DepthwiseRows:
                     pixels: Pixels = pixels,
                 ) -> None:
                     vectors = [(0, at.lanes)]
+                    if self.fetch_outputs:
+                        self.epilogue.prefetch_tile(self.output, pixels, at.channel, vectors)
                     tile = b.registers(rows * columns.size, [at.lanes])
                     self.epilogue.start_tile(tile, at.channel, vectors)
                     add(tile, columns, column, at)

@@ -84,6 +84,7 @@ class Plan:
     tiles: tuple[OutputTiles, ...]
     block_rows: int
     sharing: Sharing
+    fetch_outputs: bool
 
 
 def make_plan(p: Conv2d, isa: Isa, parallel: int) -> Plan:
@@ -103,7 +104,8 @@ def make_plan(p: Conv2d, isa: Isa, parallel: int) -> Plan:
         block_rows = max(1, min(p.out_h, isa.l2_bytes // 2 // row_bytes))
     if sharing == "rows" and p.batch < tasks:
         block_rows = min(block_rows, -(-p.out_h // tasks))
-    return Plan(runs, tile_outputs(p.columns, tile.rows), block_rows, sharing)
+    tiles = tile_outputs(p.columns, tile.rows)
+    return Plan(runs, tiles, block_rows, sharing, moved > isa.l2_bytes)
 
 
 @dataclass(frozen=True)
@@ -231,15 +233,17 @@ class DirectWriter:
         column: Expr,
     ) -> None:
         b, p, run = self.b, self.p, panel.run
-        tile = b.registers(tiles.size, run.widths)
-        self.epilogue.start_tile(tile, panel.channel, run.vectors)
-        self._sums(tile, tiles, panel, batch, taps, column)
         line = batch * p.out_h + row
         corner, step = line * p.out_w + column, 1
         if self.part:
             step = self.part.column_step
             corner = line * self.part.columns + self.part.first_column + column * step
         pixels = Pixels(b.let(corner), 1, tiles.size, column_step=step)
+        if self.plan.fetch_outputs:
+            self.epilogue.prefetch_tile(self.output, pixels, panel.channel, run.vectors)
+        tile = b.registers(tiles.size, run.widths)
+        self.epilogue.start_tile(tile, panel.channel, run.vectors)
+        self._sums(tile, tiles, panel, batch, taps, column)
         self.epilogue.write_tile(tile, self.output, pixels, batch, panel.channel, run.vectors)
 
     def _sums(

@@ -10,6 +10,7 @@ from assay.compiler.kernels.builder import Buffer, Expr, KernelBuilder, Register
 from assay.compiler.kernels.epilogue import Epilogue, Operand, Step, bias
 
 _STACK_FLOATS = 255  # TVM takes less than 1 KiB from the stack
+LINE_FLOATS = 16  # of a cache line; where lines are longer, some are asked for twice
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,21 @@ class EpilogueWriter:
         if self._bias is None:
             return constant(0.0, lanes)
         return self._builder.let(self._builder.load(self._bias, channel, lanes))
+
+    def prefetch_tile(
+        self, buffer: Buffer, pixels: Pixels, column: Expr, vectors: Sequence[tuple[int, int]]
+    ) -> None:
+        """Ask for the cache lines that :meth:`write_tile` is going to write."""
+        offset, lanes = vectors[-1]
+        width = offset + lanes
+        starts = list(range(0, width, LINE_FLOATS))
+        if self._channels % LINE_FLOATS or width % LINE_FLOATS:  # ends may share another line
+            starts.append(width - 1)
+        for row in range(pixels.rows):
+            for pixel in range(pixels.columns):
+                place = pixels.at(row, pixel) * self._channels + column
+                for start in starts:
+                    self._builder.prefetch(buffer, place + start, to_write=True)
 
     def finish(self, value: Expr, pixel: Expr, batch: Expr, channel: Expr, lanes: int) -> Expr:
         """Apply the steps to a vector at (pixel, channel)."""

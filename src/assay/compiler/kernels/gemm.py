@@ -21,7 +21,7 @@ from assay.compiler.kernels.builder import (
     within,
 )
 from assay.compiler.kernels.epilogue import Epilogue
-from assay.compiler.kernels.epilogue_writer import EpilogueWriter, Pixels
+from assay.compiler.kernels.epilogue_writer import LINE_FLOATS, EpilogueWriter, Pixels
 from assay.compiler.kernels.microkernel import add_outer_product
 from assay.compiler.kernels.panels import PanelRun, packed_columns, panel_count, split_columns
 from assay.compiler.kernels.splits import EvenSplit, split_evenly
@@ -67,12 +67,17 @@ class Product:
 
 @dataclass(frozen=True)
 class Plan:
-    """A product cut up: column panels, row tiles of each strip, row tiles per block, threads."""
+    """A product cut up: column panels, row tiles of each strip, row tiles per block, threads.
+
+    ``fetch_inputs`` asks for the inputs of the next tile, ``fetch_outputs`` for where results go.
+    """
 
     runs: tuple[PanelRun, ...]
     tiles: EvenSplit
     block_tiles: int
     sharing: Sharing
+    fetch_inputs: bool
+    fetch_outputs: bool
 
     @property
     def blocks(self) -> int:
@@ -105,7 +110,9 @@ def make_plan(isa: Isa, product: Product, parallel: int) -> Plan:
         block_tiles = max(1, min(tiles.tiles, isa.l2_bytes // 2 // tile_bytes))
     if sharing == "rows" and strips.count < tasks:
         block_tiles = min(block_tiles, -(-tiles.tiles // tasks))
-    return Plan(runs, tiles, block_tiles, sharing)
+    read_once = block_tiles == 1 or panel_count(runs) == 1
+    fetch_inputs = read_once and strips.row_step == depth and 2 * moved > isa.l2_bytes
+    return Plan(runs, tiles, block_tiles, sharing, fetch_inputs, moved > isa.l2_bytes)
 
 
 def write_product(product: Product, isa: Isa, name: str, parallel: int) -> Any:
@@ -204,13 +211,19 @@ class _ProductWriter:
             packed = packed + batch * (depth * packed_columns(self.plan.runs))
         packed = b.let(packed)
         column = b.let(run.start + panel * width)
-        pixel = b.let(strip * strips.length + row)
+        pixels = Pixels(b.let(strip * strips.length + row), 1, rows)
+        if self.plan.fetch_outputs:
+            self.epilogue.prefetch_tile(self.output, pixels, column, run.vectors)
+        last = (product.rows - rows) * depth
+        following = b.let(minimum(start + rows * depth, last)) if self.plan.fetch_inputs else None
 
         tile = b.registers(rows, run.widths)
         self.epilogue.start_tile(tile, column, run.vectors)
         with b.serial(depth, carry=tile) as k:
+            if following is not None:
+                for offset in range(0, rows, LINE_FLOATS):
+                    b.prefetch(self.source, following + k * rows + offset)
             inputs = [(i, start + k + i * strips.row_step) for i in range(rows)]
             weights = (self.weights, packed + k * width)
             add_outer_product(b, tile, run, weights, (self.source, inputs))
-        pixels = Pixels(pixel, 1, rows)
         self.epilogue.write_tile(tile, self.output, pixels, batch, column, run.vectors)

@@ -1,0 +1,38 @@
+"""Kernels whose tensors outgrow the cache ask for them ahead of use, and compute the same."""
+
+import re
+
+import pytest
+
+from assay.compiler.kernels import depthwise, direct, pointwise
+from assay.compiler.kernels.epilogue import Epilogue, bias, residual
+from assay.compiler.kernels.problem import Conv2d
+from tests.compiler.kernels.harness import TARGETS, check_conv2d, isa
+
+SMALL = {"l1_bytes": 1024, "l2_bytes": 2048}
+EPILOGUE = Epilogue((bias(), residual()))
+BOTH, WRITTEN = {"input", "output"}, {"output"}
+CASES = {
+    "one panel": (pointwise, Conv2d(2, 5, 7, 48, 5, 7, 3, 1, 1, epilogue=EPILOGUE), BOTH),
+    "one tile": (pointwise, Conv2d(1, 1, 2, 300, 1, 2, 3, 1, 1, epilogue=EPILOGUE), BOTH),
+    "panels": (pointwise, Conv2d(1, 5, 7, 9, 5, 7, 291, 1, 1, epilogue=EPILOGUE), WRITTEN),
+    "stride": (pointwise, Conv2d(1, 9, 9, 40, 5, 5, 37, 1, 1, 2, 2, epilogue=EPILOGUE), WRITTEN),
+    "depthwise": (depthwise, Conv2d(1, 9, 9, 21, 9, 9, 21, 3, 3, 1, 1, 1, 1, groups=21), WRITTEN),
+    "direct": (direct, Conv2d(1, 9, 9, 5, 5, 5, 21, 3, 3, 2, 2, 1, 1), WRITTEN),
+}
+
+
+def asked_for(function):
+    """Names of the parameters that a kernel prefetches; those it writes to be written."""
+    found = re.findall(r"T\.prefetch\(.*address_of\((\w+)_flat\[.*\]\), (\d), ", str(function))
+    assert all(int(to_write) == (name == "output") for name, to_write in found)
+    return {name for name, _ in found}
+
+
+@pytest.mark.parametrize("text", TARGETS)
+@pytest.mark.parametrize("name", CASES)
+def test_tensors_that_outgrow_the_cache_are_asked_for(text, name):
+    kind, problem, expected = CASES[name]
+    function = check_conv2d(kind, problem, text, caches=SMALL)
+    assert asked_for(function) == expected
+    assert asked_for(kind.generate(problem, isa(text), "kernel")) == set()
