@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,6 +19,7 @@ from assay.model.spec import TensorSpec
 from assay.runtimes.base import BaseRuntime
 from assay.runtimes.checks import check_threads
 from assay.runtimes.host import obstacle
+from assay.runtimes.huge_pages import use_huge_pages
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -94,6 +96,7 @@ class TVMRuntime(BaseRuntime):
         self._results = outputs[0] if len(outputs) == 1 else outputs
         arena = _zeros((max(arena_bytes, 1),), "uint8")
         self._held = (*self._tensors, *outputs, *self._machine[CONSTANTS](), arena)
+        use_huge_pages((tensor.data_ptr(), _bytes(tensor)) for tensor in self._held)
         table = _zeros((len(self._held),), "uint64")
         table.copyfrom(np.array([tensor.data_ptr() for tensor in self._held], np.uint64))
         return self._module.get_function(ENTRY, query_imports=True), [table]
@@ -107,6 +110,10 @@ class TVMRuntime(BaseRuntime):
         result = self._results if len(self.outputs) == 1 else self._results[index]
         array: npt.NDArray[Any] = result.numpy()
         return array
+
+
+def _bytes(tensor: Any) -> int:
+    return prod(map(int, tensor.shape)) * np.dtype(str(tensor.dtype)).itemsize
 
 
 def _zeros(shape: tuple[int, ...], dtype: str) -> Any:
