@@ -7,6 +7,8 @@ import platform
 import pytest
 
 import assay
+from assay.compiler.needs import needs_of
+from assay.compiler.target import resolve_target
 from assay.errors import ArtifactError
 from assay.runtimes.host import obstacle
 from assay.runtimes.tvm import open_build, open_tvm
@@ -18,6 +20,10 @@ HASWELL = (
     "lahf_lm abm bmi1 avx2 bmi2"
 )
 CORTEX_A72 = "fp asimd evtstrm aes pmull sha1 sha2 crc32 cpuid"
+
+
+def of_target(target, *root):
+    return obstacle(needs_of(resolve_target(target)), *root)
 
 
 def machine(tmp_path, flags, key="flags", name="Test CPU"):
@@ -40,12 +46,12 @@ def cortex(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("options", ["", "-mcpu=nehalem", "-mcpu=core-avx2", "-mcpu=x86-64-v3"])
 def test_older_instruction_sets_run(haswell, options):
-    assert obstacle(f"{X86} {options}", haswell) is None
+    assert of_target(f"{X86} {options}", haswell) is None
 
 
 def test_features_that_only_intrinsics_reach_do_not_matter(haswell):
     # Skylake has CLFLUSHOPT, XSAVEC and more, which this CPU lacks and no kernel uses.
-    assert obstacle(f"{X86} -mcpu=skylake", haswell) is None
+    assert of_target(f"{X86} -mcpu=skylake", haswell) is None
 
 
 @pytest.mark.parametrize(
@@ -59,27 +65,27 @@ def test_features_that_only_intrinsics_reach_do_not_matter(haswell):
     ],
 )
 def test_what_is_lacking_is_named(haswell, options, lacking):
-    assert obstacle(f"{X86} {options}", haswell) == f"this CPU, Test CPU, lacks {lacking}"
+    assert of_target(f"{X86} {options}", haswell) == f"this CPU, Test CPU, lacks {lacking}"
 
 
 def test_a_feature_that_the_target_switches_off_is_not_needed(haswell):
-    assert obstacle(f"{X86} -mcpu=alderlake -mattr=-avxvnni,-gfni", haswell) is None
+    assert of_target(f"{X86} -mcpu=alderlake -mattr=-avxvnni,-gfni", haswell) is None
 
 
 def test_arm(cortex):
-    assert obstacle(f"{ARM} -mcpu=cortex-a72", cortex) is None
+    assert of_target(f"{ARM} -mcpu=cortex-a72", cortex) is None
     lacking = "this CPU, Test CPU, lacks dotprod, fullfp16, lse, rcpc, rdm"
-    assert obstacle(f"{ARM} -mcpu=neoverse-n1", cortex) == lacking
-    assert obstacle(X86, cortex) == "it is for x86_64, and this machine is aarch64"
+    assert of_target(f"{ARM} -mcpu=neoverse-n1", cortex) == lacking
+    assert of_target(X86, cortex) == "it is for x86_64, and this machine is aarch64"
 
 
 def test_a_kernel_that_tells_nothing_allows_everything(tmp_path, monkeypatch):
     monkeypatch.setattr(platform, "machine", lambda: "x86_64")
-    assert obstacle(f"{X86} -mcpu=sapphirerapids", tmp_path) is None
+    assert of_target(f"{X86} -mcpu=sapphirerapids", tmp_path) is None
 
 
 def test_this_machine_runs_its_own_code():
-    assert obstacle("native") is None
+    assert of_target("native") is None
 
 
 @pytest.mark.parametrize("choices", [{"target": ARM}, {"target_host": ARM}])

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from assay.compiler.kernel_calls import KernelCall
+from assay.compiler.needs import Needs
 from assay.compiler.remarks.remark import Remark
 from assay.errors import ArtifactError
 from assay.files import replace_file
 from assay.model.spec import Quantization, TensorSpec
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 _PIECE_BYTES = 1 << 20
 
 
@@ -24,7 +25,8 @@ class Manifest:
     """What a library is, what it was made of, and what a loader has to check.
 
     ``inputs`` and ``outputs`` are the model's, in its order. ``resolved_target`` is TVM's JSON form
-    with ``native`` replaced. ``vector_bits`` is what the code needs of the CPU. Sizes in bytes.
+    with ``native`` replaced. ``needs`` is what a machine has to have to run the code: what the
+    target has, and its host where that is another. Sizes in bytes.
     ``kernels`` are all calls of one inference, in order.
     ``remarks`` are what the compiler found about the build.
     ``arena_bytes`` is what the ahead-of-time entry needs for temporary tensors; None where the
@@ -37,7 +39,7 @@ class Manifest:
     config: dict[str, Any]
     resolved_target: str
     resolved_layout: str
-    vector_bits: int
+    needs: tuple[Needs, ...]
     versions: dict[str, str]
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
@@ -115,6 +117,7 @@ def manifest_of(path: Path, fields: dict[str, Any]) -> Manifest:
     try:
         for side in ("inputs", "outputs"):
             fields[side] = tuple(_spec(spec) for spec in fields[side])
+        fields["needs"] = tuple(Needs(n["arch"], tuple(n["features"])) for n in fields["needs"])
         fields["kernels"] = tuple(map(KernelCall.from_dict, fields["kernels"]))
         fields["remarks"] = tuple(map(Remark.from_dict, fields["remarks"]))
         return Manifest(**fields)

@@ -19,6 +19,7 @@ from assay.compiler.config import Config
 from assay.compiler.frontend.cut import cut
 from assay.compiler.frontend.importer import border, import_model
 from assay.compiler.link import link_shared
+from assay.compiler.needs import needs_of
 from assay.compiler.passes.convert_layout import convertible
 from assay.compiler.pipeline import BINDING, GRAPH, KERNELS, Job, Step, steps, stock_passes
 from assay.compiler.remarks.catalogue import remarks_on
@@ -102,7 +103,7 @@ def compile_model(model: Model, config: Config) -> Build:
         config=config.as_dict(),
         resolved_target=target.json(),
         resolved_layout=config.layout,
-        vector_bits=target.isa.vector_bits,
+        needs=(needs_of(target), needs_of(host)) if config.target_host else (needs_of(target),),
         versions={name: version(name) for name in ("assay", "apache-tvm", "apache-tvm-ffi")},
         inputs=inputs,
         outputs=outputs,

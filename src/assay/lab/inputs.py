@@ -126,6 +126,7 @@ def why_not(experiment: Experiment, plan: Sequence[Experiment]) -> str | None:
 
     None if it is to run.
     """
+    from assay.compiler.needs import needs_of
     from assay.compiler.target import resolve_target
     from assay.runtimes.host import obstacle
     from assay.timing.cpu import cpu_flags, cpu_model
@@ -144,17 +145,19 @@ def why_not(experiment: Experiment, plan: Sequence[Experiment]) -> str | None:
         alike = replace(other.config, target=config.target) == config
         if alike and resolve_target(other.config.target) == target:
             return f"{other.name} is built for the same target already"
-    return obstacle(config.target)
+    return obstacle(needs_of(target))
 
 
 def _check_targets(experiments: Sequence[Experiment]) -> None:
     """Raise TargetError for a target that this machine cannot run, where the user chose it."""
+    from assay.compiler.needs import needs_of
+    from assay.compiler.target import resolve_target
     from assay.runtimes.host import obstacle
 
     configs = [e.config for e in experiments if e.config is not None and not e.own_target]
     targets = {target for c in configs for target in (c.target, c.target_host) if target}
     for target in sorted(targets):
-        reason = obstacle(target)
+        reason = obstacle(needs_of(resolve_target(target)))
         if reason is not None:
             raise TargetError(
                 f"target {target!r} cannot run here, as {reason}: the lab runs what it compiles, "

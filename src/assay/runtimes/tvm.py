@@ -181,8 +181,7 @@ def open_build(
 
 
 def _check_machine(name: str, manifest: Manifest) -> None:
-    targets = filter(None, (manifest.resolved_target, manifest.config["target_host"]))
-    reason = next(filter(None, map(obstacle, targets)), None)
+    reason = next(filter(None, map(obstacle, manifest.needs)), None)
     if reason is not None:
         raise ArtifactError(f"{name}: cannot run here, as {reason}; compile it for --target native")
 
