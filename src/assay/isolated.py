@@ -46,12 +46,12 @@ class Exported:
 
     def jit(self) -> Any:
         """Return the loaded module; this runs code of the library in the calling process."""
-        from assay.compiler import tvm_api
+        from assay.runtimes.tvm_library import load_library
 
         with TemporaryDirectory(prefix="assay-") as folder:
             path = Path(folder) / "model.so"
             path.write_bytes(self.library)
-            return tvm_api.load_library(str(path))
+            return load_library(str(path))
 
 
 def compile_isolated(model: Path, config: Config) -> Build:

@@ -11,7 +11,8 @@ import pytest
 
 from assay.data import DIGITS_FP32
 from assay.errors import ConfigError
-from assay.runtimes.tvm import open_tvm, use_threads
+from assay.runtimes.tvm import open_build, open_tvm, use_threads
+from tests.compiler.digits import built
 
 SCRIPT = """
 import json, os, sys, time
@@ -65,3 +66,20 @@ def test_more_threads_than_the_pool_has_are_refused():
     with pytest.raises(ConfigError, match="TVM_NUM_THREADS=4096"):
         use_threads(4096)
     assert use_threads(1) == 1
+
+
+def test_a_library_runs_without_the_compiler(tmp_path):
+    build = built("int8")
+    build.save(tmp_path / "digits.so")
+    script = (
+        "import sys\n"
+        "from assay.runtimes.registry import open_runtime\n"
+        f"runtime = open_runtime('tvm', {str(tmp_path / 'digits.so')!r})\n"
+        "runtime.run()\n"
+        "print(runtime.get_output().tobytes().hex(), 'tvm' in sys.modules)\n"
+    )
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    expected = open_build(build)
+    expected.run()
+    assert done.stdout.split() == [expected.get_output().tobytes().hex(), "False"]

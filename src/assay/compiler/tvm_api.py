@@ -5,13 +5,10 @@ Written for TVM 0.27. Everything that would have to be revisited for another ver
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from math import prod
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -221,22 +218,6 @@ def constant_bytes(function: Any) -> int:
 
     relax.analysis.post_order_visit(function, visit)
     return sum(sizes)
-
-
-def load_library(path: str) -> Any:
-    """Load a shared library as a module, anew even if one was loaded from that path before.
-
-    The dynamic loader knows libraries by their path and would hand out the old code for a file
-    that was replaced; a link to the file does not help, a copy under a new name does. The library
-    is unloaded with the last thing that belongs to the module: TVM's own function keeps all modules
-    until the process ends, which would be all of a library for each time that it is loaded.
-    """
-    import tvm_ffi
-
-    with TemporaryDirectory(prefix="assay-") as folder:
-        copy = Path(folder) / f"{Path(folder).name}.so"
-        shutil.copyfile(path, copy)
-        return tvm_ffi.load_module(str(copy), keep_module_alive=False)
 
 
 def constant_value(expr: Any) -> npt.NDArray[Any] | None:

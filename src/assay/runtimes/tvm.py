@@ -1,16 +1,14 @@
-"""Compiled builds on TVM's Relax virtual machine."""
+"""Compiled builds, on TVM's runtime."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from assay.compiler import tvm_api
 from assay.compiler.artifact import Manifest, read_artifact
 from assay.compiler.config import Config
 from assay.compiler.entry_names import CONSTANTS, ENTRY
@@ -20,6 +18,14 @@ from assay.runtimes.base import BaseRuntime
 from assay.runtimes.checks import check_threads
 from assay.runtimes.host import obstacle
 from assay.runtimes.huge_pages import use_huge_pages
+from assay.runtimes.tvm_library import (
+    aligned_zeros,
+    array_of,
+    global_function,
+    load_library,
+    tensor_of,
+    virtual_machine,
+)
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -49,20 +55,19 @@ class TVMRuntime(BaseRuntime):
         name: str = "tvm",
         entry: Entry = "auto",
     ) -> None:
-        import tvm
-        from tvm import relax
-
         self.name = name
         self.manifest = manifest
         self.inputs: tuple[TensorSpec, ...] = manifest.inputs
         self.outputs: tuple[TensorSpec, ...] = manifest.outputs
         self.threads = use_threads(threads)
         self._module = module
-        self._machine = relax.VirtualMachine(module, tvm.cpu())
-        self._tensors = [_zeros(spec.shape, spec.dtype) for spec in self.inputs]
-        self._held: tuple[Any, ...] = ()
-        self._results: Any = None  # a virtual machine's own, or where the entry always writes
+        self._machine = virtual_machine(module)
+        self._arrays = [aligned_zeros(spec.shape, spec.dtype) for spec in self.inputs]
+        self._tensors = [tensor_of(array) for array in self._arrays]
+        self._written: tuple[npt.NDArray[Any], ...] = ()  # by the entry
+        self._results: Any = None  # of the virtual machine
         self._ran = False
+        self._held: tuple[Any, ...] = ()
         self.ahead_of_time = entry == "auto" and manifest.arena_bytes is not None
         if self.ahead_of_time:
             self._function, self._arguments = self._entry(manifest.arena_bytes or 0)
@@ -82,45 +87,32 @@ class TVMRuntime(BaseRuntime):
         It gets (function, symbol, whether before, result, *arguments) and returns 0 to go on. It
         runs on a virtual machine of its own: ``run`` stays as fast as it is.
         """
-        import tvm
-        from tvm import relax
-
-        machine = relax.VirtualMachine(self._module, tvm.cpu())
-        machine.set_instrument(hook)
+        machine = virtual_machine(self._module)
+        machine["set_instrument"](hook)
         main = machine["main"]
         return lambda: main(*self._tensors)
 
     def _entry(self, arena_bytes: int) -> tuple[Any, list[Any]]:
         """Allocate outputs and arena; return the entry and its table of all addresses."""
-        outputs = [_zeros(spec.shape, spec.dtype) for spec in self.outputs]
-        self._results = outputs[0] if len(outputs) == 1 else outputs
-        arena = _zeros((max(arena_bytes, 1),), "uint8")
-        self._held = (*self._tensors, *outputs, *self._machine[CONSTANTS](), arena)
-        use_huge_pages((tensor.data_ptr(), _bytes(tensor)) for tensor in self._held)
-        table = _zeros((len(self._held),), "uint64")
-        table.copyfrom(np.array([tensor.data_ptr() for tensor in self._held], np.uint64))
-        return self._module.get_function(ENTRY, query_imports=True), [table]
+        self._written = tuple(aligned_zeros(spec.shape, spec.dtype) for spec in self.outputs)
+        arena = aligned_zeros((arena_bytes,), "uint8")
+        constants = tuple(self._machine[CONSTANTS]())
+        memory = (*self._arrays, *self._written, *map(np.from_dlpack, constants), arena)
+        use_huge_pages((array.ctypes.data, array.nbytes) for array in memory)
+        table = aligned_zeros((len(memory),), "uint64")
+        table[:] = [array.ctypes.data for array in memory]
+        self._held = (constants, arena)
+        return self._module.get_function(ENTRY, query_imports=True), [tensor_of(table)]
 
     def _write(self, index: int, value: npt.NDArray[Any]) -> None:
-        self._tensors[index].copyfrom(np.asarray(value, order="C"))
+        self._arrays[index][...] = value
 
     def _read(self, index: int) -> npt.NDArray[Any]:
         if not self._ran:
             self.run()
-        result = self._results if len(self.outputs) == 1 else self._results[index]
-        array: npt.NDArray[Any] = result.numpy()
-        return array
-
-
-def _bytes(tensor: Any) -> int:
-    return prod(map(int, tensor.shape)) * np.dtype(str(tensor.dtype)).itemsize
-
-
-def _zeros(shape: tuple[int, ...], dtype: str) -> Any:
-    """Allocate a tensor, aligned as TVM wants it."""
-    import tvm
-
-    return tvm.runtime.tensor(np.zeros(shape, dtype))
+        if self.ahead_of_time:
+            return np.array(self._written[index])
+        return array_of(self._results if len(self.outputs) == 1 else self._results[index])
 
 
 def use_threads(threads: int) -> int:
@@ -130,15 +122,13 @@ def use_threads(threads: int) -> int:
     it for half the cores (taking them for hyper-threads), pins the calling thread and lets workers
     spin for 0.1 s; here it holds all cores, pins nothing and sleeps after 0.1 ms.
     """
-    import tvm
-
     check_threads(threads)
     cores = os.cpu_count() or 1
     os.environ.setdefault("TVM_NUM_THREADS", str(max(threads, cores)))
     os.environ.setdefault("TVM_BIND_THREADS", "0")
     os.environ.setdefault("TVM_THREAD_POOL_SPIN_COUNT", "200")  # half a microsecond each
-    tvm.get_global_func("runtime.config_threadpool")(_SIZE_AS_ASKED, threads)
-    if (size := int(tvm.get_global_func("runtime.NumThreads")())) != threads:
+    global_function("runtime.config_threadpool")(_SIZE_AS_ASKED, threads)
+    if (size := int(global_function("runtime.NumThreads")())) != threads:
         raise ConfigError(
             f"TVM's thread pool of this process has {size} threads, not {threads}: set "
             f"TVM_NUM_THREADS={threads} before the first model is loaded"
@@ -155,13 +145,11 @@ def open_tvm(path: str | Path, threads: int = 1, entry: Entry = "auto") -> TVMRu
     library = Path(path)
     if library.suffix != ".so":
         return open_compiled(library, Config(), threads, entry)
-    import tvm
-
     manifest = read_artifact(library)
     _check_machine(str(library), manifest)
     try:
-        module = tvm_api.load_library(str(library))
-    except (RuntimeError, tvm.error.InternalError, OSError) as error:
+        module = load_library(str(library))
+    except (RuntimeError, OSError) as error:
         why = str(error).strip().splitlines()[-1]
         raise ArtifactError(f"{library}: cannot be loaded ({why}); compile it again") from error
     return TVMRuntime(module, manifest, threads, entry=entry)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 # Importing these takes longer than loading a model and happens once, so it is timed apart.
 _PACKAGES = {
-    "tvm": "tvm.relax",
+    "tvm": "assay.runtimes.tvm",
     "litert": "ai_edge_litert.interpreter",
     "onnxruntime": "onnxruntime",
     "openvino": "openvino",
@@ -198,6 +198,10 @@ def _import(runtime: str) -> None:
     import_module("assay.model.reader")
     with suppress(KeyError, ImportError):
         import_module(_PACKAGES[runtime])
+    if runtime == "tvm":
+        from assay.runtimes.tvm_library import load_runtime
+
+        load_runtime()
 
 
 def _weights(path: Path) -> int | None:

@@ -1,0 +1,89 @@
+"""The half of TVM that runs code, without the one that compiles: 44 MB of memory and not 190.
+
+``import tvm`` brings the compiler, with LLVM in it. A compiled library needs only
+``libtvm_runtime``, which the package ``tvm_ffi`` can use on its own. Written for TVM 0.27.
+"""
+
+from __future__ import annotations
+
+import shutil
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+_CPU = 1  # kDLCPU of DLPack
+_POOLED = 2  # the virtual machine's allocator that keeps what was freed
+_ALIGNMENT = 64  # bytes; what TVM's kernels count on
+
+
+@lru_cache
+def load_runtime() -> None:
+    """Load TVM's runtime into this process, for all libraries to find; again is fine."""
+    from tvm_ffi.libinfo import load_lib_ctypes
+
+    package = find_spec("tvm")
+    places = (package.submodule_search_locations or []) if package else []
+    folders = [Path(place) / "lib" for place in places]
+    load_lib_ctypes("tvm", "tvm_runtime", "RTLD_GLOBAL", extra_lib_paths=folders)
+
+
+def global_function(name: str) -> Any:
+    """Return a function of TVM's runtime by its name."""
+    import tvm_ffi
+
+    load_runtime()
+    return tvm_ffi.get_global_func(name)
+
+
+def load_library(path: str) -> Any:
+    """Load a shared library as a module, anew even if one was loaded from that path before.
+
+    The dynamic loader knows libraries by their path and would hand out the old code for a file
+    that was replaced; a link to the file does not help, a copy under a new name does. The library
+    is unloaded with the last thing that belongs to the module: TVM's own function keeps all modules
+    until the process ends, which would be all of a library for each time that it is loaded.
+    """
+    import tvm_ffi
+
+    load_runtime()
+    with TemporaryDirectory(prefix="assay-") as folder:
+        copy = Path(folder) / f"{Path(folder).name}.so"
+        shutil.copyfile(path, copy)
+        return tvm_ffi.load_module(str(copy), keep_module_alive=False)
+
+
+def virtual_machine(module: Any) -> Any:
+    """Return a Relax virtual machine for this CPU with the functions of a loaded module."""
+    load_runtime()
+    machine = module["vm_load_executable"]()
+    machine["vm_initialization"](_CPU, 0, _POOLED)
+    return machine
+
+
+def aligned_zeros(shape: tuple[int, ...], dtype: str) -> npt.NDArray[Any]:
+    """Allocate an array of zeros that starts where kernels want their tensors to."""
+    import numpy as np
+
+    size = np.dtype(dtype).itemsize * int(np.prod(shape, dtype=np.int64))
+    room = np.zeros(size + _ALIGNMENT, np.uint8)
+    start = -room.ctypes.data % _ALIGNMENT
+    return room[start : start + size].view(dtype).reshape(shape)
+
+
+def tensor_of(array: npt.NDArray[Any]) -> Any:
+    """Return a tensor on the memory of an array of :func:`aligned_zeros`."""
+    import tvm_ffi
+
+    return tvm_ffi.from_dlpack(array)
+
+
+def array_of(tensor: Any) -> npt.NDArray[Any]:
+    """Return an array with a copy of what a tensor holds."""
+    import numpy as np
+
+    return np.array(np.from_dlpack(tensor))
