@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -141,3 +143,23 @@ def test_a_thread_elsewhere_widens_the_cores():
     done.set()
     thread.join()
     assert set(seen) >= set(cores)
+
+
+@linux
+def test_cpu_time_is_exact_under_a_limit():
+    script = (
+        "import resource, time\n"
+        "from assay.timing import probe\n"
+        "resource.setrlimit(resource.RLIMIT_CPU, (3600, 3600))\n"
+        "for _ in range(20):\n"
+        "    thread, process = time.thread_time_ns(), probe.process_time_ns()\n"
+        "    sum(range(200_000))\n"
+        "    process = probe.process_time_ns() - process\n"
+        "    print(process / (time.thread_time_ns() - thread))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    shares = [float(line) for line in done.stdout.split()]
+    assert min(shares) > 0.9
+    assert max(shares) < 1.1

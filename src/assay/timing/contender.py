@@ -111,13 +111,13 @@ class Worker:
         """Time the runs that fit into ``time_ns``, at most 1,000; return a ``Round``."""
         run = self._loaded().run
         idle_ns = time.perf_counter_ns() - self._slept_at[0]
-        idle_cpu_ns = time.process_time_ns() - self._slept_at[1]
-        threads, cpu, wall = probe.thread_times(), time.process_time_ns(), time.perf_counter_ns()
+        idle_cpu_ns = probe.process_time_ns() - self._slept_at[1]
+        threads, cpu, wall = probe.thread_times(), probe.process_time_ns(), time.perf_counter_ns()
         run()
         settling_ns = time.perf_counter_ns() - wall
         samples = run_for(run, time_ns, most=_MOST_RUNS)
         wall = time.perf_counter_ns() - wall
-        cpu = time.process_time_ns() - cpu
+        cpu = probe.process_time_ns() - cpu
         waited = self._account(threads)
         spin = _cpu_until_idle()
         return asdict(
@@ -156,7 +156,7 @@ class Worker:
 
     def fall_asleep(self) -> None:
         """Note that from now on others run."""
-        self._slept_at = (time.perf_counter_ns(), time.process_time_ns())
+        self._slept_at = (time.perf_counter_ns(), probe.process_time_ns())
 
 
 def serve(channel: Connection) -> None:
@@ -188,9 +188,9 @@ def _timed(call: Any) -> tuple[Any, float]:
 
 def _cpu_until_idle() -> int:
     """Wait until all threads are asleep; return the CPU time in ns that they used until then."""
-    before = time.process_time_ns()
+    before = probe.process_time_ns()
     wait_until_idle()
-    return time.process_time_ns() - before
+    return probe.process_time_ns() - before
 
 
 def _import(runtime: str) -> None:

@@ -48,6 +48,16 @@ def thread_times(task: Path = PROC / "self/task") -> dict[int, ThreadTime]:
     return times
 
 
+def process_time_ns() -> int:
+    """Return the CPU time of this process; exact even where it is limited.
+
+    With ``RLIMIT_CPU`` the kernel answers from a count that it keeps for the limit, which lacks
+    what the caller used since the last tick unless that was booked before.
+    """
+    time.thread_time_ns()
+    return time.process_time_ns()
+
+
 def runnable_threads(task: Path = PROC / "self/task") -> int:
     """Return how many threads besides the calling one run or want to run.
 
