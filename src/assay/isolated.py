@@ -36,7 +36,7 @@ _COMPILE_CPU_S = 3600
 
 @dataclass(frozen=True)
 class Exported:
-    """What a child compiled, with as much of the interface of TVM's executable as a Build needs."""
+    """The code that a child compiled, with as much of TVM's interface to one as a Build needs."""
 
     library: bytes
 
@@ -51,7 +51,7 @@ class Exported:
         with TemporaryDirectory(prefix="assay-") as folder:
             path = Path(folder) / "model.so"
             path.write_bytes(self.library)
-            return load_library(str(path))
+            return load_library(path)
 
 
 def compile_isolated(model: Path, config: Config) -> Build:
@@ -62,13 +62,16 @@ def compile_isolated(model: Path, config: Config) -> Build:
     """
     from assay.compiler.artifact import read_artifact
     from assay.compiler.build import Build
+    from assay.compiler.stored_constants import data_bytes, read_data
 
     with TemporaryDirectory(prefix="assay-") as folder:
         library = Path(folder) / "model.so"
         request = {"model": str(model), "config": config.as_dict(), "library": str(library)}
         log = _ask(model, request, Path(folder))
         manifest = read_artifact(library)
-        return Build(manifest, log, Exported(library.read_bytes()))
+        data = read_data(library, data_bytes(manifest.constants))
+        code = library.read_bytes()[: manifest.library_bytes - data.nbytes]
+        return Build(manifest, log, Exported(code), data)
 
 
 def _ask(model: Path, request: dict[str, Any], folder: Path) -> tuple[str, ...]:

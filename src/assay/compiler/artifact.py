@@ -12,6 +12,7 @@ from typing import Any
 from assay.compiler.kernel_calls import KernelCall
 from assay.compiler.needs import Needs
 from assay.compiler.remarks.remark import Remark
+from assay.compiler.stored_constants import StoredConstant
 from assay.errors import ArtifactError
 from assay.files import replace_file
 from assay.model.spec import Quantization, TensorSpec
@@ -30,7 +31,9 @@ class Manifest:
     ``kernels`` are all calls of one inference, in order.
     ``remarks`` are what the compiler found about the build.
     ``arena_bytes`` is what the ahead-of-time entry needs for temporary tensors; None where the
-    library has no such entry and runs on the virtual machine.
+    library has no such entry and runs on the virtual machine. ``constants`` lie behind the code of
+    a library with an entry, at the end of the file, and are parameters of ``main`` after the
+    inputs.
     """
 
     model_name: str
@@ -46,6 +49,7 @@ class Manifest:
     compile_s: float
     weights_bytes: int
     arena_bytes: int | None = None
+    constants: tuple[StoredConstant, ...] = ()
     kernels: tuple[KernelCall, ...] = ()
     remarks: tuple[Remark, ...] = ()
     library_bytes: int = 0
@@ -118,6 +122,9 @@ def manifest_of(path: Path, fields: dict[str, Any]) -> Manifest:
         for side in ("inputs", "outputs"):
             fields[side] = tuple(_spec(spec) for spec in fields[side])
         fields["needs"] = tuple(Needs(n["arch"], tuple(n["features"])) for n in fields["needs"])
+        fields["constants"] = tuple(
+            StoredConstant(c["offset"], tuple(c["shape"]), c["dtype"]) for c in fields["constants"]
+        )
         fields["kernels"] = tuple(map(KernelCall.from_dict, fields["kernels"]))
         fields["remarks"] = tuple(map(Remark.from_dict, fields["remarks"]))
         return Manifest(**fields)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections import Counter
 from collections.abc import Iterable
@@ -9,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import tvm
 
@@ -28,18 +29,23 @@ from assay.compiler.remarks.log import Log
 from assay.compiler.remarks.read_graph import read_graph
 from assay.compiler.remarks.read_kernels import placed, read_kernels
 from assay.compiler.remarks.remark import Remark
-from assay.compiler.static_entry import entry_functions, with_constants
+from assay.compiler.static_entry import entry_functions, with_parameters
 from assay.compiler.static_plan import StaticPlan, static_plan
+from assay.compiler.stored_constants import append, pack
 from assay.compiler.target import resolve_target
 from assay.compiler.trace import Trace
 from assay.errors import CompileError
 from assay.model.facts import Model
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 
 @dataclass(frozen=True)
 class Build:
     """What came out of a compilation: the executable, its manifest, and the log.
 
+    ``data`` holds the constants that the manifest lists, as bytes: they are not in the executable.
     ``log`` has a line for each pass and each remark (docs/log.md); ``remarks`` are the same ones
     as data, and part of the manifest.
     """
@@ -47,6 +53,7 @@ class Build:
     manifest: Manifest
     log: tuple[str, ...]
     executable: Any
+    data: npt.NDArray[Any]
 
     @property
     def remarks(self) -> tuple[Remark, ...]:
@@ -62,6 +69,7 @@ class Build:
 
         def export(temporary: Path) -> None:
             self.executable.export_library(str(temporary), fcompile=link_shared)
+            append(temporary, self.data)
 
         def describe(size: int, digest: str) -> Manifest:
             return replace(self.manifest, library_bytes=size, library_sha256=digest)
@@ -89,13 +97,14 @@ def compile_model(model: Model, config: Config) -> Build:
         with tvm.transform.PassContext(opt_level=config.opt_level, instruments=[trace]):
             # TVM generates kernels of CPUs for the host of a target: they are written for it.
             both = tvm_api.with_host(target.tvm(), host.tvm())
-            executable, weights, arena = _build(mod, Job(config, host, log), both, trace)
+            executable, weights, plan = _build(mod, Job(config, host, log), both, trace)
     except (tvm.error.InternalError, RuntimeError, TypeError, ValueError) as error:
         why = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
         raise CompileError(
             f"{model.path}: TVM could not compile it at opt level {config.opt_level} ({why}); "
             "try --opt-level 1, or --pipeline stock"
         ) from error
+    data, constants = pack([each.value.numpy() for each in plan.constants] if plan else [])
     manifest = Manifest(
         model_name=model.name,
         model_sha256=model.sha256,
@@ -109,11 +118,12 @@ def compile_model(model: Model, config: Config) -> Build:
         outputs=outputs,
         compile_s=time.perf_counter() - started,
         weights_bytes=weights,
-        arena_bytes=arena,
+        arena_bytes=plan.arena_bytes if plan else None,
+        constants=constants,
         kernels=trace.kernels(),
         remarks=tuple(log.remarks),
     )
-    return Build(manifest, tuple(log.lines), executable)
+    return Build(manifest, tuple(log.lines), executable, data)
 
 
 def ir_digest(model: Model, config: Config) -> str:
@@ -129,23 +139,27 @@ def ir_digest(model: Model, config: Config) -> str:
     both = tvm_api.with_host(target.tvm(), host.tvm())
     run = _stock if config.pipeline == "stock" else _own
     with tvm.transform.PassContext(opt_level=config.opt_level), both:
-        lowered, *_ = run(mod, Job(config, host, Log()), both)
-    return tvm_api.digest(lowered)
+        lowered, _, plan = run(mod, Job(config, host, Log()), both)
+    digest = tvm_api.digest(lowered)
+    for constant in plan.constants if plan else ():
+        digest += tvm_api.digest(constant)
+    return hashlib.sha256(digest.encode()).hexdigest()[:16]
 
 
-def _build(mod: Any, job: Job, target: Any, trace: Trace) -> tuple[Any, int, int | None]:
+def _build(mod: Any, job: Job, target: Any, trace: Trace) -> tuple[Any, int, StaticPlan | None]:
     """Run the pipeline and generate code.
 
-    Returns the executable, the bytes of its constants, and those of the arena of its ahead-of-time
-    entry, None if only the virtual machine can run it.
+    Returns the executable, the bytes of all constants, and what its ahead-of-time entry does, None
+    if only the virtual machine can run it.
     """
     with target:
         mod, facts, plan = (_stock if job.config.pipeline == "stock" else _own)(mod, job, target)
         for remark in remarks_on(replace(facts, kernels=placed(facts.kernels, trace.kernels()))):
             job.log.append(remark)
         weights = tvm_api.constant_bytes(mod["main"])
+        weights += sum(map(tvm_api.tensor_bytes, plan.constants if plan else ()))
         executable = tvm_api.build_executable(mod, target, _entry_maker(plan) if plan else None)
-        return executable, weights, plan.arena_bytes if plan else None
+        return executable, weights, plan
 
 
 def _entry_maker(plan: StaticPlan) -> tvm_api.EntryMaker:
@@ -169,7 +183,7 @@ def _own(mod: Any, job: Job, target: Any) -> tuple[Any, Facts, StaticPlan | None
     mod = _run(KERNELS, mod, job)
     plan = static_plan(mod)
     if plan is not None:
-        mod = with_constants(mod, plan)
+        mod = with_parameters(mod, plan)
     for lowering in tvm_api.lowering_passes(target):
         mod = lowering(mod)
     return mod, _facts(job, ops, left, mod, bound, imported), plan

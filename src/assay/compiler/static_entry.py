@@ -11,20 +11,47 @@ from typing import Any
 import tvm
 from tvm import relax, tirx
 from tvm.ir import GlobalVar, PointerType, PrimType
+from tvm.relax.expr_functor import PyExprMutator, mutator
 
-from assay.compiler.entry_names import CONSTANTS, ENTRY
+from assay.compiler.entry_names import ENTRY
 from assay.compiler.static_plan import Copy, Place, PlannedCall, StaticPlan
 
 _INT = PrimType("int32")
 _CPU = 1  # kDLCPU of DLPack
 
 
-def with_constants(mod: Any, plan: StaticPlan) -> Any:
-    """Return the module with the function ``CONSTANTS``; to be called before lowering."""
-    builder = relax.BlockBuilder(mod)
-    with builder.function(CONSTANTS, []):
-        builder.emit_func_output(tvm.ir.Tuple(list(plan.constants)))
-    return builder.finalize()
+def with_parameters(mod: Any, plan: StaticPlan) -> Any:
+    """Return the module with the plan's constants as further parameters of ``main``, in order.
+
+    To be called before lowering: whoever runs the library brings them, to the entry and to the
+    virtual machine alike.
+    """
+    return _Parameters(mod, plan).run()
+
+
+@mutator
+class _Parameters(PyExprMutator):
+    """Puts a variable in the place of each constant."""
+
+    def __init__(self, mod: Any, plan: StaticPlan) -> None:
+        super().__init__(mod)
+        constants = enumerate(plan.constants)
+        self._variables = {each: relax.Var(f"constant{i}", each.ty) for i, each in constants}
+
+    def run(self) -> Any:
+        """Return the module with ``main`` rewritten."""
+        main = self.builder_.get().get_global_var("main")
+        function = self.builder_.get()[main]
+        body = self.visit_expr(function.body)
+        parameters = [*function.params, *self._variables.values()]
+        attrs = function.attrs
+        lifted = relax.Function(parameters, body, function.ret_ty, function.is_pure, attrs)
+        self.builder_.update_func(main, lifted)
+        return self.builder_.get()
+
+    def visit_generic_const_(self, op: Any) -> Any:
+        """Replace a constant of the plan."""
+        return self._variables.get(op, op)
 
 
 def entry_functions(plan: StaticPlan, kernels: dict[Any, Any]) -> dict[Any, Any]:

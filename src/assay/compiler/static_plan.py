@@ -81,7 +81,7 @@ class _Planner:
     def __init__(self, mod: Any) -> None:
         self._mod = mod
         self._function = mod["main"]
-        self._constants: list[Any] = []
+        self._constants: dict[Any, _Tensor] = {}
         self._known: dict[Any, Any] = {}
         self._steps: list[tuple[str, list[_Tensor]]] = []
 
@@ -117,8 +117,10 @@ class _Planner:
                 raise _NotStaticError
             return self._known[expr]
         if tvm_api.is_constant(expr):
-            self._constants.append(expr)
-            return _Tensor(_size(expr.ty), Place("constant", len(self._constants) - 1))
+            if expr not in self._constants:
+                place = Place("constant", len(self._constants))
+                self._constants[expr] = _Tensor(_size(expr.ty), place)
+            return self._constants[expr]
         if isinstance(expr, tvm.ir.Tuple):
             return tuple(self._value(field) for field in expr.fields)
         if isinstance(expr, tvm.ir.TupleGetItem):

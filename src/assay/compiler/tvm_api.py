@@ -207,17 +207,24 @@ def with_host(target: Any, host: Any) -> Any:
 
 def constant_bytes(function: Any) -> int:
     """Return the bytes of all constants that a Relax function holds."""
-    from tvm import DataType, relax
+    from tvm import relax
 
     sizes: list[int] = []
 
     def visit(expr: Any) -> None:
         if is_constant(expr):
-            dtype = DataType(str(expr.ty.dtype))
-            sizes.append(prod(static_shape(expr)) * dtype.bits * dtype.lanes // 8)
+            sizes.append(tensor_bytes(expr))
 
     relax.analysis.post_order_visit(function, visit)
     return sum(sizes)
+
+
+def tensor_bytes(expr: Any) -> int:
+    """Return the bytes of a tensor-typed expression whose shape is static."""
+    from tvm import DataType
+
+    dtype = DataType(str(expr.ty.dtype))
+    return prod(static_shape(expr)) * dtype.bits * dtype.lanes // 8
 
 
 def constant_value(expr: Any) -> npt.NDArray[Any] | None:

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from assay.compiler.aligned import aligned_zeros
 from assay.compiler.artifact import Manifest, read_artifact
 from assay.compiler.config import Config
-from assay.compiler.entry_names import CONSTANTS, ENTRY
+from assay.compiler.entry_names import ENTRY
+from assay.compiler.stored_constants import data_bytes, read_data, unpack
 from assay.errors import ArtifactError, ConfigError
 from assay.model.spec import TensorSpec
 from assay.runtimes.base import BaseRuntime
@@ -19,7 +21,6 @@ from assay.runtimes.checks import check_threads
 from assay.runtimes.host import obstacle
 from assay.runtimes.huge_pages import use_huge_pages
 from assay.runtimes.tvm_library import (
-    aligned_zeros,
     array_of,
     global_function,
     load_library,
@@ -44,13 +45,15 @@ Entry = Literal["auto", "vm"]
 class TVMRuntime(BaseRuntime):
     """A loaded module, with tensors that are allocated once; each run overwrites the outputs.
 
-    It runs through the ahead-of-time entry if the library has one, unless ``entry`` is ``vm``.
+    ``constants`` are those that the manifest lists. It runs through the ahead-of-time entry if the
+    library has one, unless ``entry`` is ``vm``.
     """
 
     def __init__(
         self,
         module: Any,
         manifest: Manifest,
+        constants: tuple[npt.NDArray[Any], ...],
         threads: int,
         name: str = "tvm",
         entry: Entry = "auto",
@@ -63,7 +66,8 @@ class TVMRuntime(BaseRuntime):
         self._module = module
         self._machine = virtual_machine(module)
         self._arrays = [aligned_zeros(spec.shape, spec.dtype) for spec in self.inputs]
-        self._tensors = [tensor_of(array) for array in self._arrays]
+        self._constants = constants
+        self._tensors = [tensor_of(array) for array in (*self._arrays, *self._constants)]
         self._written: tuple[npt.NDArray[Any], ...] = ()  # by the entry
         self._results: Any = None  # of the virtual machine
         self._ran = False
@@ -96,12 +100,11 @@ class TVMRuntime(BaseRuntime):
         """Allocate outputs and arena; return the entry and its table of all addresses."""
         self._written = tuple(aligned_zeros(spec.shape, spec.dtype) for spec in self.outputs)
         arena = aligned_zeros((arena_bytes,), "uint8")
-        constants = tuple(self._machine[CONSTANTS]())
-        memory = (*self._arrays, *self._written, *map(np.from_dlpack, constants), arena)
+        memory = (*self._arrays, *self._written, *self._constants, arena)
         use_huge_pages((array.ctypes.data, array.nbytes) for array in memory)
         table = aligned_zeros((len(memory),), "uint64")
         table[:] = [array.ctypes.data for array in memory]
-        self._held = (constants, arena)
+        self._held = (arena,)
         return self._module.get_function(ENTRY, query_imports=True), [tensor_of(table)]
 
     def _write(self, index: int, value: npt.NDArray[Any]) -> None:
@@ -148,11 +151,13 @@ def open_tvm(path: str | Path, threads: int = 1, entry: Entry = "auto") -> TVMRu
     manifest = read_artifact(library)
     _check_machine(str(library), manifest)
     try:
-        module = load_library(str(library))
-    except (RuntimeError, OSError) as error:
+        data = read_data(library, data_bytes(manifest.constants))
+        constants = unpack(data, manifest.constants)
+        module = load_library(library, manifest.library_bytes - data.nbytes)
+    except (RuntimeError, OSError, ValueError, TypeError) as error:
         why = str(error).strip().splitlines()[-1]
         raise ArtifactError(f"{library}: cannot be loaded ({why}); compile it again") from error
-    return TVMRuntime(module, manifest, threads, entry=entry)
+    return TVMRuntime(module, manifest, constants, threads, entry=entry)
 
 
 def open_stock(path: str | Path, threads: int = 1) -> TVMRuntime:
@@ -165,7 +170,8 @@ def open_build(
 ) -> TVMRuntime:
     """Run a build from memory, without saving it first; ArtifactError if it is not for here."""
     _check_machine(build.manifest.model_name, build.manifest)
-    return TVMRuntime(build.executable.jit(), build.manifest, threads, name, entry)
+    module, constants = build.executable.jit(), unpack(build.data, build.manifest.constants)
+    return TVMRuntime(module, build.manifest, constants, threads, name, entry)
 
 
 def _check_machine(name: str, manifest: Manifest) -> None:

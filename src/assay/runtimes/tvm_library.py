@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from functools import lru_cache
 from importlib.util import find_spec
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 _CPU = 1  # kDLCPU of DLPack
 _POOLED = 2  # the virtual machine's allocator that keeps what was freed
-_ALIGNMENT = 64  # bytes; what TVM's kernels count on
 
 
 @lru_cache
@@ -40,8 +40,9 @@ def global_function(name: str) -> Any:
     return tvm_ffi.get_global_func(name)
 
 
-def load_library(path: str) -> Any:
-    """Load a shared library as a module, anew even if one was loaded from that path before.
+def load_library(path: str | Path, size: int | None = None) -> Any:
+    """Load a shared library, the first ``size`` bytes of a file or all of it, as a module;
+    anew even if one was loaded from that path before.
 
     The dynamic loader knows libraries by their path and would hand out the old code for a file
     that was replaced; a link to the file does not help, a copy under a new name does. The library
@@ -54,6 +55,8 @@ def load_library(path: str) -> Any:
     with TemporaryDirectory(prefix="assay-") as folder:
         copy = Path(folder) / f"{Path(folder).name}.so"
         shutil.copyfile(path, copy)
+        if size is not None:
+            os.truncate(copy, size)
         return tvm_ffi.load_module(str(copy), keep_module_alive=False)
 
 
@@ -65,18 +68,8 @@ def virtual_machine(module: Any) -> Any:
     return machine
 
 
-def aligned_zeros(shape: tuple[int, ...], dtype: str) -> npt.NDArray[Any]:
-    """Allocate an array of zeros that starts where kernels want their tensors to."""
-    import numpy as np
-
-    size = np.dtype(dtype).itemsize * int(np.prod(shape, dtype=np.int64))
-    room = np.zeros(size + _ALIGNMENT, np.uint8)
-    start = -room.ctypes.data % _ALIGNMENT
-    return room[start : start + size].view(dtype).reshape(shape)
-
-
 def tensor_of(array: npt.NDArray[Any]) -> Any:
-    """Return a tensor on the memory of an array of :func:`aligned_zeros`."""
+    """Return a tensor on the memory of an array of :func:`assay.compiler.aligned.aligned_zeros`."""
     import tvm_ffi
 
     return tvm_ffi.from_dlpack(array)
