@@ -11,7 +11,8 @@ demo: $(READY)
 test: $(READY)
 	@$(BIN)/python -m pytest -n auto --dist worksteal
 
-# Hours, not minutes: damaged files, random networks, kills and long runs (see SECURITY.md).
+# Hours, not minutes: damaged files, random networks, kills and long runs; another ASSAY_FUZZ_SEED tries
+# others (see SECURITY.md).
 fuzz: export ASSAY_FUZZ_FILES ?= 10000
 fuzz: export ASSAY_FUZZ_COMMANDS ?= 100
 fuzz: export ASSAY_FUZZ_NETWORKS ?= 1000

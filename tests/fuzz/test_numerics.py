@@ -7,37 +7,36 @@ one step at each operator can become at the output.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, given, note, settings
+from hypothesis import seed as drawn_from
 from hypothesis import strategies as st
 
 import assay
 from assay.compiler.config import OPT_LEVELS
 from assay.runtimes.litert import open_litert
 from assay.runtimes.tvm import open_build
+from tests.fuzz import amounts
 from tests.fuzz.networks import Network, networks, random_input
 
-# ``make fuzz`` tries thousands; a fixed few are tried with every change.
-COUNT = int(os.environ.get("ASSAY_FUZZ_NETWORKS", "0"))
 RELATIVE = 1e-4
 
 choices = st.tuples(st.sampled_from(OPT_LEVELS), st.sampled_from(["nhwc", "nchw"]))
 
 
 def trying(few: int):
-    """Return settings: a few examples, always the same, or as many as ``make fuzz`` wants."""
-    return settings(
-        max_examples=COUNT or few,
-        derandomize=not COUNT,
+    """Try a few examples, always the same, or as many as ``make fuzz`` wants."""
+    chosen = settings(
+        max_examples=amounts.NETWORKS or few,
         database=None,
         deadline=None,
-        phases=(Phase.generate, Phase.shrink) if COUNT else (Phase.generate,),
+        phases=(Phase.generate, Phase.shrink) if amounts.NETWORKS else (Phase.generate,),
         suppress_health_check=list(HealthCheck),
     )
+    return lambda test: drawn_from(amounts.SEED)(chosen(test))
 
 
 def built(path: Path, level: int, layout: str, *inputs: np.ndarray) -> list[np.ndarray]:

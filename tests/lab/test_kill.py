@@ -17,11 +17,10 @@ from assay.lab.inputs import Lab
 from assay.lab.results import Results
 from assay.lab.runner import run_lab
 from assay.lab.store import load
+from tests.fuzz import amounts
 from tests.lab import toy
 from tests.lab.runs import Recorder, alive, assay_command, children, toy_lab, wait_until, with_plan
 
-# ``make fuzz`` tries 50; a fixed few are tried with every change.
-MOMENTS = int(os.environ.get("ASSAY_FUZZ_KILLS", "2"))
 PLAN = ("tflite-fp32", "tflite-int8", "tvm-fp32-nhwc")
 TURNS = {"launches": 1, "rounds": 4}
 
@@ -87,9 +86,9 @@ def test_kill_minus_nine(tmp_path):
     expected = load(whole.results_path / "results.json")
     assert [e.status for e in expected.experiments] == ["done"] * len(PLAN)
     assert timed(expected) == set(PLAN)
-    rng = random.Random(9)
+    rng = random.Random(9 + amounts.SEED)
     interrupted = 0
-    for number in range(MOMENTS):
+    for number in range(amounts.KILLS):
         lab = with_turns(tmp_path / str(number))
         process = start(lab)
         time.sleep(rng.uniform(0.02, 1.0) * taken)
@@ -106,7 +105,7 @@ def test_kill_minus_nine(tmp_path):
         assert {name for what, name in recorder.events if what == "kept"} == kept
         assert {name for what, name in recorder.events if what == "done"} == set(PLAN) - kept
         assert files(lab.results_path) == files(whole.results_path), number
-    assert interrupted or MOMENTS < 5
+    assert interrupted or amounts.KILLS < 5
 
 
 @pytest.fixture
