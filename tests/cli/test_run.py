@@ -56,20 +56,100 @@ def test_tensors_are_raw(assay, files):
     np.testing.assert_allclose(y, x.mean(axis=(1, 2)), atol=0.5)
 
 
-def test_several_inputs_and_outputs_go_by_order(assay, files):
+@pytest.fixture
+def two(files):
+    """A model of two inputs and two outputs, and a file for each input."""
     graph = GraphBuilder()
-    a, b = graph.input("a", (1, 2)), graph.input("b", (1, 2))
-    graph.output(graph.op("SUB", [a, b], (1, 2)), graph.op("MUL", [a, b], (1, 2)))
+    a, b = graph.input("a", (1, 2)), graph.input("b=c", (1, 2))
+    difference = graph.op("SUB", [a, b], (1, 2), output="difference")
+    graph.output(difference, graph.op("MUL", [a, b], (1, 2), output="product"))
     (files / "two.tflite").write_bytes(graph.build())
     np.save(files / "a.npy", np.float32([[5, 7]]))
-    np.save(files / "b.npy", np.float32([[2, 3]]))
-    code, *_ = assay(
-        *("run", files / "two.tflite", "--input", files / "a.npy", "--input", files / "b.npy"),
-        *("--output", files / "difference.npy", "--output", files / "product.npy"),
+    np.save(files / "b=1.npy", np.float32([[2, 3]]))
+    return files
+
+
+@pytest.fixture
+def run_two(assay, two, monkeypatch):
+    """Run it, with file names as they are given, and return what was written."""
+    monkeypatch.chdir(two)
+
+    def call(*inputs, outputs=("difference.npy", "product.npy"), model="two.tflite"):
+        given = [*(("--input", each) for each in inputs), *(("--output", each) for each in outputs)]
+        code, _, err = assay("run", model, *(word for pair in given for word in pair))
+        assert code == 0, err
+        written = [name for name in ("difference", "product") if (two / f"{name}.npy").exists()]
+        return {name: np.load(f"{name}.npy").tolist() for name in written}
+
+    return call
+
+
+BOTH = {"difference": [[3, 4]], "product": [[10, 21]]}
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        ("a.npy", "b=1.npy"),  # by order
+        ("b=c=b=1.npy", "a=a.npy"),  # by name
+        ("1=b=1.npy", "0=a.npy"),  # by index
+        ("b=c=./b=1.npy", "a.npy"),  # by order but for those that are named
+    ],
+)
+def test_several_inputs_go_by_order_name_or_index(run_two, inputs):
+    assert run_two(*inputs) == BOTH
+
+
+def test_outputs_go_by_name_or_index_and_need_not_be_all(run_two, two):
+    inputs = ("a.npy", "./b=1.npy")
+    assert run_two(*inputs, outputs=["product=product.npy"]) == {"product": [[10, 21]]}
+    assert run_two(*inputs, outputs=["1=product.npy", "difference.npy"]) == BOTH
+
+
+def test_a_library_takes_the_names_of_its_model(assay, run_two, two):
+    assert assay("compile", two / "two.tflite", "-o", two / "two.so", "--target", "llvm").code == 0
+    inputs = ("b=c=b=1.npy", "a=a.npy")
+    assert run_two(*inputs, outputs=["0=difference.npy"], model="two.so") == {
+        "difference": [[3, 4]]
+    }
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "words"),
+    [
+        (["x=a.npy", "b=1.npy"], ["0=y.npy"], "--input x=a.npy: two.tflite has no 'x'"),
+        (["x=a.npy", "b=1.npy"], ["0=y.npy"], "only a, b=c; give NAME=FILE or INDEX=FILE"),
+        (["2=a.npy", "b=1.npy"], ["0=y.npy"], "has no '2'"),
+        (["a=a.npy", "0=a.npy"], ["0=y.npy"], "'a' has a.npy already; give each tensor one"),
+        (["a=a.npy"], ["0=y.npy"], "two.tflite needs 2 --input file(s), but 1 are given"),
+        (["a=no.npy", "b=1.npy"], ["0=y.npy"], "no.npy cannot be read (No such file"),
+        (["a=x.npy", "b=1.npy"], ["0=y.npy"], "x.npy: input 'a' takes float32 of shape [1, 2]"),
+        (["a.npy", "b=1.npy"], ["sum=y.npy"], "has no 'sum' there, only difference, product"),
+        (["a.npy", "b=1.npy"], ["0=y.npy", "1=y.npy"], "give each tensor a file of its own"),
+        (["a.npy", "b=1.npy"], ["0=/proc/y.npy"], "/proc/y.npy cannot be written"),
+    ],
+)
+def test_what_names_no_tensor_or_no_file(refused, two, monkeypatch, inputs, outputs, words):
+    monkeypatch.chdir(two)
+    given = [("--input", each) for each in inputs] + [("--output", each) for each in outputs]
+    assert words in refused("run", "two.tflite", *(word for pair in given for word in pair))
+    assert not (two / "y.npy").exists()
+
+
+def test_a_name_of_several_tensors_has_to_be_an_index(assay, refused, files, monkeypatch):
+    graph = GraphBuilder()
+    same = [graph.input("x", (1,)) for _ in range(2)]
+    graph.output(graph.op("SUB", same, (1,)))
+    (files / "same.tflite").write_bytes(graph.build())
+    monkeypatch.chdir(files)
+    np.save("x.npy", np.float32([3]))
+    np.save("z.npy", np.float32([1]))
+    command = ("run", "same.tflite", "--output", "y.npy", "--input", "1=x.npy", "--input")
+    assert "2 tensors of same.tflite are named 'x'; give one by its index, 0=z.npy" in refused(
+        *command, "x=z.npy"
     )
-    assert code == 0
-    np.testing.assert_array_equal(np.load(files / "difference.npy"), [[3, 4]])
-    np.testing.assert_array_equal(np.load(files / "product.npy"), [[10, 21]])
+    assert assay(*command, "0=z.npy").code == 0
+    assert np.load("y.npy") == [-2]
 
 
 class TestRefused:

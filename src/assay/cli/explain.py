@@ -33,11 +33,11 @@ def explain(
         int, typer.Option("--samples", metavar="N", help="Examples of the data set to take.")
     ] = 8,
     inputs: Annotated[
-        Optional[list[Path]],  # noqa: UP045
+        Optional[list[str]],  # noqa: UP045
         typer.Option(
             "--input",
-            metavar="X.npy",
-            help="The same on one raw input; once an input of the model.",
+            metavar="[NAME=]X.npy",
+            help="The same on one raw input; once an input of the model: see assay run.",
         ),
     ] = None,
     size: images.Size = None,

@@ -1,4 +1,4 @@
-"""``assay run``: one inference from and to .npy files."""
+"""``assay run``: one inference from and to .npy files, by order, name or index."""
 
 from __future__ import annotations
 
@@ -18,15 +18,20 @@ def run(
         Path, typer.Argument(help="A .so, .tflite or .onnx file.", metavar="MODEL|OUT.so")
     ],
     inputs: Annotated[
-        list[Path], typer.Option("--input", help="A .npy file; once an input.", metavar="X.npy")
+        list[str],
+        typer.Option(
+            "--input",
+            help="A .npy file for the next input, or for one by name or index; once an input.",
+            metavar="[NAME=]X.npy",
+        ),
     ],
     outputs: Annotated[
-        list[Path],
+        list[str],
         typer.Option(
             "--output",
-            help="A .npy file; once an output.",
-            metavar="Y.npy",
-            callback=lambda paths: [options.writable(path) for path in paths],
+            help="The same for an output; with names, only those.",
+            metavar="[NAME=]Y.npy",
+            callback=lambda given: [_writable(text) for text in given],
         ),
     ],
     runtime: options.Runtime = None,
@@ -35,32 +40,44 @@ def run(
 ) -> None:
     """Run one inference; tensors are raw, as the model declares them."""
     import assay
+    from assay.api import runtime_for
     from assay.cli.arrays import load_array, save_array
+    from assay.cli.tensor_files import Side
     from assay.errors import InputError
 
-    arrays = [load_array(path) for path in inputs]
+    runtime = runtime or runtime_for(model)
+    takes, gives = _borders(model)
+    sources = Side("--input", model, takes).all_files(inputs)
+    targets = Side("--output", model, gives).some_files(outputs)
+    for path in targets.values():
+        options.writable(path)
+    arrays = {index: load_array(path) for index, path in sources.items()}
     loaded = assay.load(model, runtime, threads)
-    _check_count(model, "--input", inputs, loaded.inputs)
-    _check_count(model, "--output", outputs, loaded.outputs)
-    for index, (path, array) in enumerate(zip(inputs, arrays, strict=True)):
+    for index, array in arrays.items():
         try:
             loaded.set_input(index, array)
         except InputError as error:
-            raise InputError(f"{path}: {error}; save an array like that with np.save") from error
+            raise InputError(
+                f"{sources[index]}: {error}; save an array like that with np.save"
+            ) from error
     loaded.run()
-    for index, path in enumerate(outputs):
+    for index, path in targets.items():
         array = loaded.get_output(index)
         save_array(path, array)
         print(f"{path}: {loaded.outputs[index].name} {array.dtype}{list(array.shape)}")
 
 
-def _check_count(
-    model: Path, option: str, given: list[Path], specs: tuple[TensorSpec, ...]
-) -> None:
-    from assay.errors import InputError
+def _borders(model: Path) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
+    """Return inputs and outputs of a library or model file, before anything is loaded."""
+    import assay
+    from assay.compiler.artifact import read_artifact
 
-    if len(given) != len(specs):
-        raise InputError(
-            f"{model} needs {len(specs)} {option} file(s), but {len(given)} are given: give one "
-            f"for each of {', '.join(str(spec) for spec in specs)}"
-        )
+    facts = read_artifact(model) if model.suffix == ".so" else assay.read(model)
+    return facts.inputs, facts.outputs
+
+
+def _writable(text: str) -> str:
+    """Check a plain file name before the model is read, so that the first mistake is told first."""
+    if "=" not in text:
+        options.writable(Path(text))
+    return text

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from assay.errors import ConfigError, InputError
+from assay.errors import ConfigError
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -20,7 +19,7 @@ def samples(
     model: Model,
     dataset: str | None,
     count: int,
-    files: list[Path],
+    files: list[str],
     preprocess: Preprocess | None,
 ) -> Samples:
     """Return raw inputs: ``count`` examples of the data set, or the one that the files hold.
@@ -50,12 +49,9 @@ def _from_dataset(model: Model, dataset: str, count: int, preprocess: Preprocess
     return [(encode(spec, chosen[index].data[None]),) for index in range(len(chosen))]
 
 
-def _from_files(model: Model, files: list[Path]) -> Samples:
+def _from_files(model: Model, files: list[str]) -> Samples:
     from assay.cli.arrays import load_array
+    from assay.cli.tensor_files import Side
 
-    if len(files) != len(model.inputs):
-        raise InputError(
-            f"{model.path} needs {len(model.inputs)} --input file(s), but {len(files)} are given: "
-            f"give one for each of {', '.join(map(str, model.inputs))}"
-        )
-    return [tuple(load_array(path) for path in files)]
+    chosen = Side("--input", model.path, model.inputs).all_files(files)
+    return [tuple(load_array(chosen[index]) for index in range(len(model.inputs)))]
