@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from assay.timing.table import milliseconds
+from benchmarks.footprint import footprint_rows
 
 BUILDS = ("assay O3", "assay O4")
 PEERS = ("litert", "openvino")
@@ -111,6 +112,8 @@ def page(found: dict[str, Any]) -> str:
     parts = ["# Performance", _INTRODUCTION]
     for threads, benches in by_threads(found).items():
         parts += [f"## {threads} thread{'s' * (threads != 1)}", _markdown(rows(benches))]
+    for benches in list(by_threads(found).values())[:1]:
+        parts += ["## Memory and size", _FOOTPRINT, _markdown(footprint_rows(benches))]
     if lines := failures(found):
         parts += ["## Not timed", "\n".join(f"- {line}" for line in lines)]
     if found["benches"]:
@@ -123,6 +126,11 @@ Time of one inference (batch 1) in milliseconds, and the time of the fastest of 
 OpenVINO over that of assay's build: above 1 assay is faster. Brackets are 95 % confidence intervals; if one
 includes 1, which is faster cannot be told. How this is measured is on [the page on timing](timing.md).
 `python -m benchmarks.peers` writes this page."""  # noqa: E501
+
+
+_FOOTPRINT = """\
+Peak of a process's resident memory until its first inference is done, with Python and
+all packages: the median of its launches with the fewest threads above. Sizes are those of files on disk."""  # noqa: E501
 
 
 def _conditions(benches: Sequence[dict[str, Any]]) -> str:

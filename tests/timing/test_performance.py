@@ -12,6 +12,7 @@ import pytest
 from assay.timing.record import Settings
 from assay.timing.store import encode
 from benchmarks import peers
+from benchmarks.footprint import footprint_rows
 from benchmarks.performance import Ratio, geometric_mean, page, ratio_to_fastest_peer, rows
 from tests.timing.benches import bench, outcome
 
@@ -63,6 +64,29 @@ def test_rows():
     assert mean[-2:] == ["1.50 [1.50, 1.50] of 2", "3.00 [3.00, 3.00] of 1"]
 
 
+def test_memory_and_sizes():
+    heading, digits, pets = footprint_rows(
+        [
+            sized(stored(**FAST), litert=(50e6, 4e6), assay_O3=(40e6, 5e6)),
+            stored("pets", failed=["assay_O3"], **FAST),
+        ]
+    )
+    assert heading[1:4] == ["litert MB", "openvino MB", "assay O3 MB"]
+    assert digits[0] == "digits"
+    assert (digits[1], digits[3]) == ("50.0", "40.0")
+    assert digits[4:] == ["4.000", "5.000", "1.25"]
+    assert (pets[0], pets[3], pets[5], pets[6]) == ("pets", "-", "-", "-")
+
+
+def sized(comparison, **sizes):
+    """Give contenders their peak of memory and the size of their file, in bytes."""
+    for each in comparison["outcomes"]:
+        label = each["contender"]["label"].replace(" ", "_")
+        for launch in each["launches"] if label in sizes else ():
+            launch["costs"]["first_peak_bytes"], launch["costs"]["file_bytes"] = sizes[label]
+    return comparison
+
+
 @pytest.fixture
 def found():
     return {
@@ -77,6 +101,7 @@ def found():
 
 def test_the_page(found):
     text = page(found)
+    assert text.count("## Memory and size") == 1
     assert text.index("## 1 thread\n") < text.index("| pets |") < text.index("## 2 threads\n")
     assert "- broken: it is damaged\n" in text
     assert "- pets, assay O4: it is too large\n" in text
