@@ -18,7 +18,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 from assay.compiler.kernels.builder import Buffer, Expr, KernelBuilder, minimum
-from assay.compiler.kernels.epilogue_writer import EpilogueWriter
+from assay.compiler.kernels.epilogue_writer import LINE_FLOATS, EpilogueWriter
 from assay.compiler.kernels.microkernel import add_outer_product
 from assay.compiler.kernels.panels import PanelRun, pack_panels, packed_columns, split_columns
 from assay.compiler.kernels.problem import Conv2d
@@ -78,10 +78,11 @@ def generate(problem: Conv2d, isa: Isa, name: str, parallel: int = 1) -> Any:
     output = b.parameter("output", p.output_shape)
     loop = b.parallel if plan.parallel else b.serial
     with loop(-(-plan.tiles // plan.block)) as block:
-        data = b.workspace("data", plan.positions * plan.block * p.in_c)
-        sums = b.workspace("sums", plan.positions * plan.block * p.out_c)
+        data = b.workspace("data", plan.positions * plan.step(p.in_c))
+        sums = b.workspace("sums", plan.positions * plan.step(p.out_c))
         patch = b.workspace("patch", plan.positions * isa.lanes())
-        tiles = TileWriter(b, p, plan.outputs, isa.lanes(), plan.block, patch)
+        steps = plan.step(p.in_c), plan.step(p.out_c)
+        tiles = TileWriter(b, p, plan.outputs, isa.lanes(), *steps, patch)
         with b.serial(plan.block) as index:
             number = b.let(minimum(block * plan.block + index, plan.tiles - 1))
             tiles.read(number, index, source, data)
@@ -108,6 +109,14 @@ class _Plan:
         """Inputs, and products, of a tile."""
         return (self.outputs + 2) ** 2
 
+    def step(self, channels: int) -> int:
+        """Return the elements from one position's ``block`` x ``channels`` to the next position's.
+
+        An odd number of cache lines: powers of two would put all positions in one set of a cache.
+        """
+        lines = -(-self.block * channels // LINE_FLOATS)
+        return (lines + 1 - lines % 2) * LINE_FLOATS
+
 
 def _make_plan(p: Conv2d, isa: Isa, parallel: int) -> _Plan:
     outputs = output_tile(p, isa)
@@ -132,20 +141,21 @@ def _multiply(
 ) -> None:
     """Multiply the block's tiles with the weights, position by position."""
     depth, columns = p.in_c, packed_columns(plan.runs)
+    data_step, sums_step = plan.step(p.in_c), plan.step(p.out_c)
 
     def tile(run: PanelRun, position: Expr, panel: Expr, first: Expr, rows: int) -> None:
         width = run.packed_columns
-        row = b.let(position * plan.block + first)
+        source = b.let(position * data_step + first * depth)
+        target = b.let(position * sums_step + first * p.out_c + run.start + panel * width)
         packed = b.let((position * columns + run.packed + panel * width) * depth)
-        column = b.let(run.start + panel * width)
         registers = b.registers(rows, run.widths)
         registers.clear()
         with b.serial(depth, carry=registers) as k:
-            inputs = [(i, (row + i) * depth + k) for i in range(rows)]
+            inputs = [(i, source + i * depth + k) for i in range(rows)]
             add_outer_product(b, registers, run, (weights, packed + k * width), (data, inputs))
         for i in range(rows):
             for q, (offset, lanes) in enumerate(run.vectors):
-                place = (row + i) * p.out_c + column + offset
+                place = target + i * p.out_c + offset
                 b.store(sums, place, registers.get(i, q), lanes)
 
     with b.serial(plan.positions) as position:

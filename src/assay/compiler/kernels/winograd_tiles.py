@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
-from assay.compiler.kernels.builder import Buffer, Expr, KernelBuilder, constant, maximum, minimum
+from assay.compiler.kernels.builder import (
+    Buffer,
+    Expr,
+    KernelBuilder,
+    constant,
+    maximum,
+    minimum,
+    within,
+)
 from assay.compiler.kernels.epilogue_writer import EpilogueWriter
 from assay.compiler.kernels.problem import Conv2d
 from assay.compiler.kernels.winograd_transforms import apply_data, apply_output
@@ -15,16 +22,18 @@ from assay.compiler.kernels.winograd_transforms import apply_data, apply_output
 class TileWriter:
     """Transforms tiles of ``outputs`` x ``outputs`` outputs, one vector of channels at a time.
 
-    Transformed data lie as [positions, block, channels]. On its way, a vector's tile lies in
-    ``patch``, of as many vectors as a tile has inputs: tiles that stick out of the image need no
-    more than loops with other bounds.
+    Transformed data lie as [positions, tiles, channels], positions ``data_step`` or ``sums_step``
+    elements apart. Between the transform of a tile's rows and that of its columns a vector's tile
+    lies in ``patch``, of as many vectors as a tile has inputs. Which columns are on the image is
+    known when the code is generated; rows are loops, whose bounds leave out what is not.
     """
 
     b: KernelBuilder
     p: Conv2d
     outputs: int
     lanes: int
-    block: int
+    data_step: int
+    sums_step: int
     patch: Buffer
 
     @property
@@ -39,20 +48,26 @@ class TileWriter:
         top = b.let(tile_row * self.outputs - p.pad_top)
         left = b.let(tile_column * self.outputs - p.pad_left)
         corner = b.let((batch * p.in_h + top) * p.in_w + left)
-        rows, columns = self._overlap(top, n, p.in_h), self._overlap(left, n, p.in_w)
+        first, count = self._rows_on_image(top)
         with b.vectors(p.in_c, self.lanes) as (channel, lanes):
-            with b.when(rows[1] * columns[1] < n * n), b.serial(n * n) as place:
+            with b.when(count < n), b.serial(n * n) as place:
                 b.store(self.patch, place * self.lanes, constant(0.0, lanes), lanes)
-            with b.serial(rows[1]) as i, b.serial(columns[1]) as j:
-                y, x = b.let(rows[0] + i), b.let(columns[0] + j)
-                value = b.load(source, (corner + y * p.in_w + x) * p.in_c + channel, lanes)
-                b.store(self.patch, (y * n + x) * self.lanes, value, lanes)
-            places = [[(i * n + j) * self.lanes for j in range(n)] for i in range(n)]
-            values = [[b.load(self.patch, place, lanes) for place in row] for row in places]
-            for i, row in enumerate(self._both_ways(apply_data, values, lanes)):
-                for j, value in enumerate(row):
-                    place = ((i * n + j) * self.block + index) * p.in_c + channel
-                    b.store(data, place, value, lanes)
+            for begin, end, columns in self._column_runs():
+                with b.when(within(tile_column, begin, end)), b.serial(count) as row:
+                    y = b.let(first + row)
+                    line = b.let((corner + y * p.in_w) * p.in_c + channel)
+                    values = [
+                        b.let(b.load(source, line + j * p.in_c, lanes)) if j in columns else None
+                        for j in range(n)
+                    ]
+                    for j, value in enumerate(apply_data(b, self.outputs, values, lanes)):
+                        b.store(self.patch, (y * n + j) * self.lanes, value, lanes)
+            with b.serial(n) as j:
+                places = [(i * n + j) * self.lanes for i in range(n)]
+                values = [b.let(b.load(self.patch, place, lanes)) for place in places]
+                target = b.let(j * self.data_step + index * p.in_c + channel)
+                for i, value in enumerate(apply_data(b, self.outputs, values, lanes)):
+                    b.store(data, target + i * n * self.data_step, value, lanes)
 
     def write(
         self, number: Expr, index: Expr, sums: Buffer, epilogue: EpilogueWriter, output: Buffer
@@ -62,38 +77,27 @@ class TileWriter:
         batch, tile_row, tile_column = self._place(number)
         top, left = b.let(tile_row * m), b.let(tile_column * m)
         corner = b.let((batch * p.out_h + top) * p.out_w + left)
-        rows, columns = minimum(p.out_h - top, m), minimum(p.out_w - left, m)
+        rows, columns = b.let(minimum(p.out_h - top, m)), b.let(minimum(p.out_w - left, m))
         with b.vectors(p.out_c, self.lanes) as (channel, lanes):
-            values = [
-                [
-                    b.load(sums, ((i * n + j) * self.block + index) * p.out_c + channel, lanes)
-                    for j in range(n)
+            with b.serial(n) as j:
+                place = b.let(j * self.sums_step + index * p.out_c + channel)
+                values = [
+                    b.let(b.load(sums, place + i * n * self.sums_step, lanes)) for i in range(n)
                 ]
-                for i in range(n)
-            ]
+                for i, value in enumerate(apply_output(b, m, values, lanes)):
+                    b.store(self.patch, (i * n + j) * self.lanes, value, lanes)
             start = epilogue.start(channel, lanes)
-            for i, row in enumerate(self._both_ways(apply_output, values, lanes)):
-                for j, value in enumerate(row):
-                    b.store(self.patch, (i * m + j) * self.lanes, value + start, lanes)
-            with b.serial(rows) as i, b.serial(columns) as j:
-                pixel = b.let(corner + i * p.out_w + j)
-                value = b.load(self.patch, (i * m + j) * self.lanes, lanes)
-                value = epilogue.finish(value, pixel, batch, channel, lanes)
-                b.store(output, pixel * p.out_c + channel, value, lanes)
-
-    def _both_ways(
-        self,
-        transform: Callable[[KernelBuilder, int, list[Expr], int], list[Expr]],
-        values: list[list[Expr]],
-        lanes: int,
-    ) -> list[list[Expr]]:
-        """Transform the columns of a grid of vectors, then its rows."""
-        b = self.b
-        columns = [
-            transform(b, self.outputs, [b.let(value) for value in column], lanes)
-            for column in zip(*values, strict=True)
-        ]
-        return [transform(b, self.outputs, list(row), lanes) for row in zip(*columns, strict=True)]
+            with b.serial(rows) as i:
+                line = [
+                    b.let(b.load(self.patch, (i * n + j) * self.lanes, lanes)) for j in range(n)
+                ]
+                for j, value in enumerate(apply_output(b, m, line, lanes)):
+                    b.store(self.patch, (i * n + j) * self.lanes, value + start, lanes)
+                with b.serial(columns) as j:
+                    pixel = b.let(corner + i * p.out_w + j)
+                    value = b.load(self.patch, (i * n + j) * self.lanes, lanes)
+                    value = epilogue.finish(value, pixel, batch, channel, lanes)
+                    b.store(output, pixel * p.out_c + channel, value, lanes)
 
     def _place(self, number: Expr) -> tuple[Expr, Expr, Expr]:
         """Return batch item, tile row and tile column of a tile."""
@@ -102,8 +106,20 @@ class TileWriter:
         batch, rest = b.let(number // (down * across)), b.let(number % (down * across))
         return batch, b.let(rest // across), b.let(rest % across)
 
-    def _overlap(self, start: Expr, size: int, image: int) -> tuple[Expr, Expr]:
-        """Return the first of ``size`` positions from ``start`` on the image, and their number."""
-        b = self.b
-        first = b.let(maximum(-start, 0))
-        return first, b.let(maximum(minimum(image - start, size) - first, 0))
+    def _rows_on_image(self, top: Expr) -> tuple[Expr, Expr]:
+        """Return the first row of a tile that is on the image, and how many are."""
+        b, p, n = self.b, self.p, self.inputs
+        first = b.let(maximum(-top, 0))
+        return first, b.let(maximum(minimum(p.in_h - top, n) - first, 0))
+
+    def _column_runs(self) -> list[tuple[int, int, range]]:
+        """Return runs of tile columns, [begin, end), that have the same columns on the image."""
+        p, runs = self.p, list[tuple[int, int, range]]()
+        for tile in range(-(-p.out_w // self.outputs)):
+            left = tile * self.outputs - p.pad_left
+            columns = range(max(-left, 0), max(min(p.in_w - left, self.inputs), 0))
+            if runs and runs[-1][2] == columns:
+                runs[-1] = (runs[-1][0], tile + 1, columns)
+            else:
+                runs.append((tile, tile + 1, columns))
+        return runs

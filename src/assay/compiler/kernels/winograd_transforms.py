@@ -55,8 +55,10 @@ def transform_weights(weights: NDArray[np.float32], outputs: int) -> NDArray[np.
     return spread.reshape(-1, *weights.shape[2:]).astype(np.float32)
 
 
-def apply_data(b: KernelBuilder, outputs: int, values: Sequence[Expr], lanes: int) -> list[Expr]:
-    """Return B' times a column of vectors.
+def apply_data(
+    b: KernelBuilder, outputs: int, values: Sequence[Expr | None], lanes: int
+) -> list[Expr]:
+    """Return B' times a column of vectors; None stands for zeros.
 
     Rows of a point and its negative share their even and, but for the sign, their odd terms.
     """
@@ -87,13 +89,14 @@ def apply_output(b: KernelBuilder, outputs: int, values: Sequence[Expr], lanes: 
 
 
 def _combination(
-    b: KernelBuilder, factors: NDArray[np.float64], values: Sequence[Expr], lanes: int
+    b: KernelBuilder, factors: NDArray[np.float64], values: Sequence[Expr | None], lanes: int
 ) -> Expr:
     """Return the sum of factor times value; terms with a factor of one come first."""
-    terms = [(float(f), v) for f, v in zip(factors, values, strict=True) if f]
+    pairs = zip(factors, values, strict=True)
+    terms = [(float(f), v) for f, v in pairs if f and v is not None]
     terms.sort(key=lambda term: term[0] != 1)
     total = None
     for factor, value in terms:
         product = value if factor == 1 else value * constant(factor, lanes)
         total = product if total is None else b.let(total + product)
-    return b.let(total)
+    return constant(0.0, lanes) if total is None else b.let(total)
