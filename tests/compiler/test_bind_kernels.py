@@ -237,9 +237,9 @@ def test_padding_with_zeros_joins_the_convolution_after_it(tmp_path, depthwise):
 
 
 def test_equal_layers_share_one_kernel(tmp_path):
-    graph, x = start(c=6)
+    graph, x = start(c=16)
     for index in range(3):
-        x, _ = conv(graph, x, (1, 9, 7, 6, 6), kernel=3, name=f"c{index}", activation="RELU")
+        x, _ = conv(graph, x, (1, 9, 7, 16, 16), kernel=3, name=f"c{index}", activation="RELU")
     graph.output(x)
     path = tmp_path / "model.tflite"
     path.write_bytes(graph.build())

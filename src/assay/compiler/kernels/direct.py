@@ -23,7 +23,7 @@ from assay.compiler.kernels.builder import (
     minimum,
     within,
 )
-from assay.compiler.kernels.epilogue_writer import EpilogueWriter, Pixels
+from assay.compiler.kernels.epilogue_writer import EpilogueWriter, Pixels, TileWriter
 from assay.compiler.kernels.microkernel import add_outer_product
 from assay.compiler.kernels.panels import (
     PanelRun,
@@ -151,7 +151,7 @@ class DirectWriter:
     plan: Plan
     source: Buffer
     weights: Buffer
-    epilogue: EpilogueWriter
+    epilogue: TileWriter
     output: Buffer
     part: Part | None = None
 
@@ -174,6 +174,10 @@ class DirectWriter:
                     self._row_blocks(
                         partial(self._block, self._panel(run, group, panel - run.first))
                     )
+
+    def write_row(self, batch: Expr, row: Expr) -> None:
+        """Emit one row of the output, if blocks are of one row."""
+        self._all_panels(batch, row)
 
     def _row_blocks(self, body: Callable[[Expr, Expr], None]) -> None:
         b, rows = self.b, self.plan.block_rows

@@ -64,6 +64,11 @@ class Epilogue:
         return any(step.op in UNARY and UNARY[step.op].is_long for step in self.steps)
 
     @property
+    def starts_with_bias(self) -> bool:
+        """Whether sums may start from a vector over channels instead of zero."""
+        return self.steps[:1] == (bias(),)
+
+    @property
     def per_batch(self) -> bool:
         """Whether the epilogue has to know which batch item a value belongs to."""
         return any(step.operand == "batch_channel" for step in self.steps)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from assay.compiler.kernels.activations import BINARY, UNARY
 from assay.compiler.kernels.builder import Buffer, Expr, KernelBuilder, RegisterTile, constant
-from assay.compiler.kernels.epilogue import Epilogue, Operand, Step, bias
+from assay.compiler.kernels.epilogue import Epilogue, Operand, Step
 
 _STACK_FLOATS = 255  # TVM takes less than 1 KiB from the stack
 LINE_FLOATS = 16  # of a cache line; where lines are longer, some are asked for twice
@@ -30,6 +31,31 @@ class Pixels:
     def at(self, row: int, column: Expr) -> Expr:
         """Return the number of a pixel."""
         return self.corner + (row * self.row_step + column * self.column_step)
+
+
+class TileWriter(Protocol):
+    """What becomes of register tiles: they start from something and end in memory."""
+
+    def start_tile(
+        self, tile: RegisterTile, column: Expr, vectors: Sequence[tuple[int, int]]
+    ) -> None:
+        """Set all rows of a tile to what sums start from; ``vectors`` are (channel, lanes)."""
+
+    def prefetch_tile(
+        self, buffer: Buffer, pixels: Pixels, column: Expr, vectors: Sequence[tuple[int, int]]
+    ) -> None:
+        """Ask for the cache lines that :meth:`write_tile` is going to write."""
+
+    def write_tile(
+        self,
+        tile: RegisterTile,
+        buffer: Buffer,
+        pixels: Pixels,
+        batch: Expr,
+        column: Expr,
+        vectors: Sequence[tuple[int, int]],
+    ) -> None:
+        """Store a tile of one row per pixel; ``vectors`` are (channel, lanes)."""
 
 
 class EpilogueWriter:
@@ -60,7 +86,7 @@ class EpilogueWriter:
                 buffer = builder.parameter(f"{prefix}{index}", shape)
             self._steps.append((step, buffer))
         self._bias = None
-        if sums_start and self._steps and self._steps[0][0] == bias():
+        if sums_start and epilogue.starts_with_bias:
             self._bias = self._steps.pop(0)[1]
 
     def start_tile(

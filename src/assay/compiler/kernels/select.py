@@ -12,6 +12,7 @@ from assay.compiler.kernels import (
     depthwise,
     direct,
     elementwise,
+    narrow,
     pointwise,
     pool,
     reduction,
@@ -54,8 +55,12 @@ def generator_for(problem: Any, isa: Isa, aggressive: bool = False) -> Generator
 
     ``aggressive`` allows algorithms that change the last bits of the result.
     """
-    may_winograd = aggressive and isinstance(problem, Conv2d) and winograd.applicable(problem)
-    if may_winograd and winograd.worthwhile(problem, isa):
-        return winograd
+    if isinstance(problem, Conv2d):
+        few = narrow.applicable(problem) and narrow.worthwhile(problem, isa)
+        may_winograd = aggressive and not (few and narrow.fits_a_vector(problem, isa))
+        if may_winograd and winograd.applicable(problem) and winograd.worthwhile(problem, isa):
+            return winograd
+        if few:
+            return narrow
     choices = GENERATORS.get(type(problem), ())
     return next((choice for choice in choices if choice.applicable(problem)), None)
