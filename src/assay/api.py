@@ -14,8 +14,16 @@ if TYPE_CHECKING:
     from assay.runtimes.base import Runtime
 
 
-def read(path: str | Path) -> Model:
-    """Read the facts of a ``.tflite`` file; ModelError if it is missing, damaged or no such."""
+def read(path: str | Path, *, isolated: bool = False) -> Model:
+    """Read the facts of a model file; ModelError if it is missing, damaged or no such.
+
+    With ``isolated`` that is done in a child process with limits on memory and CPU time, whose
+    death is a CrashError.
+    """
+    if isolated:
+        from assay.isolated import read_isolated
+
+        return read_isolated(Path(path))
     from assay.model.reader import read as read_model
 
     return read_model(path)
@@ -43,16 +51,27 @@ def compile(  # noqa: A001 - the field's word
     return compile_model(facts, Config(**choices))
 
 
-def load(path: str | Path, runtime: str | None = None, threads: int = 1) -> Runtime:
+def load(
+    path: str | Path, runtime: str | None = None, threads: int = 1, *, isolated: bool = False
+) -> Runtime:
     """Open a compiled ``.so`` or a model file with a runtime; see ``assay.runtimes`` entry points.
+
+    With ``isolated`` it is opened and run in a child process with limits on memory and CPU time,
+    until ``close``: if that process dies, opening or ``run`` raises CrashError. Tensors are copied
+    between the processes, so that this is not for measuring times.
 
     Without ``runtime``, a ``.so`` runs on ``tvm``, a ``.tflite`` on ``litert`` and an ``.onnx`` on
     ``onnxruntime``. Raises ArtifactError or ModelError for what cannot be loaded, ConfigError for
     an unknown runtime and MissingDependencyError for one that is not installed.
     """
+    name = runtime or runtime_for(Path(path))
+    if isolated:
+        from assay.runtimes.isolated import open_isolated
+
+        return open_isolated(name, Path(path), threads)
     from assay.runtimes.registry import open_runtime
 
-    return open_runtime(runtime or runtime_for(Path(path)), path, threads)
+    return open_runtime(name, path, threads)
 
 
 def runtime_for(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""Compile in a child process: a crash of the compiler is an error and not the caller's end.
+"""Read or compile in a child process: a crash is an error and not the caller's end.
 
 The child is ``python -m assay.isolated PARENT``, with a request as JSON on stdin; it answers on
 stdout. Its stderr is kept and quoted if it dies.
@@ -9,11 +9,12 @@ from __future__ import annotations
 import faulthandler
 import json
 import os
+import pickle
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import NamedTemporaryFile, TemporaryDirectory
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from assay import errors
@@ -21,8 +22,9 @@ from assay.compiler.config import Config
 from assay.errors import AssayError, CrashError
 from assay.processes import (
     OUT_OF_MEMORY,
-    cause_of_death,
     die_with,
+    end_of,
+    keep,
     limit,
     limits,
     out_of_memory,
@@ -30,8 +32,19 @@ from assay.processes import (
 
 if TYPE_CHECKING:
     from assay.compiler.build import Build
+    from assay.model.facts import Model
 
-_COMPILE_CPU_S = 3600
+_CPU_S = {"read": 600, "compile": 3600}
+
+# All that the facts of a model are made of: nothing else is taken from a child.
+_FACTS = {
+    ("assay.model.facts", "Model"),
+    ("assay.model.facts", "Operator"),
+    ("assay.model.facts", "Signature"),
+    ("assay.model.facts", "Tensor"),
+    ("assay.model.spec", "Quantization"),
+    ("assay.model.spec", "TensorSpec"),
+}
 
 
 @dataclass(frozen=True)
@@ -54,6 +67,28 @@ class Exported:
             return load_library(path)
 
 
+class _Facts(pickle.Unpickler):
+    """Unpickles facts of a model, and calls nothing that is not one of their classes."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in _FACTS:
+            raise pickle.UnpicklingError(f"{module}.{name} is no fact of a model")
+        return super().find_class(module, name)
+
+
+def read_isolated(path: Path) -> Model:
+    """Read the facts of a model in a child process with limits (see SECURITY.md).
+
+    Raises what reading raises, and CrashError if the child died.
+    """
+    with TemporaryDirectory(prefix="assay-") as folder:
+        facts = Path(folder) / "facts"
+        _ask(path, {"do": "read", "model": str(path), "facts": str(facts)}, Path(folder))
+        with facts.open("rb") as file:
+            model: Model = _Facts(file).load()
+    return replace(model, path=path)
+
+
 def compile_isolated(model: Path, config: Config) -> Build:
     """Read and compile a model in a child process with limits (see SECURITY.md).
 
@@ -67,14 +102,14 @@ def compile_isolated(model: Path, config: Config) -> Build:
     with TemporaryDirectory(prefix="assay-") as folder:
         library = Path(folder) / "model.so"
         request = {"model": str(model), "config": config.as_dict(), "library": str(library)}
-        log = _ask(model, request, Path(folder))
+        log = tuple(_ask(model, {"do": "compile", **request}, Path(folder))["log"])
         manifest = read_artifact(library)
         data = read_data(library, data_bytes(manifest.constants))
         code = library.read_bytes()[: manifest.library_bytes - data.nbytes]
         return Build(manifest, log, Exported(code), data)
 
 
-def _ask(model: Path, request: dict[str, Any], folder: Path) -> tuple[str, ...]:
+def _ask(model: Path, request: dict[str, Any], folder: Path) -> dict[str, Any]:
     done = subprocess.run(
         [sys.executable, "-m", "assay.isolated", str(os.getpid())],
         input=json.dumps(request),
@@ -86,40 +121,28 @@ def _ask(model: Path, request: dict[str, Any], folder: Path) -> tuple[str, ...]:
         check=False,
     )
     try:
-        answer = json.loads(done.stdout.splitlines()[-1])
+        answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     except (IndexError, ValueError):
         answer = {}
     if "error" in answer:
         raise getattr(errors, answer["kind"])(answer["error"])
-    if done.returncode == 0 and "log" in answer:
-        return tuple(answer["log"])
-    how = cause_of_death(-done.returncode) if done.returncode < 0 else f"code {done.returncode}"
-    raise CrashError(f"{model}: the process that compiled it ended by {how}{_kept(done.stderr)}")
-
-
-def _kept(text: str) -> str:
-    """Keep what a process wrote before it died, and return the end of the sentence about it."""
-    if not text:
-        return "; it wrote nothing"
-    options: Any = {"prefix": "assay-crash-", "suffix": ".log", "delete": False}
-    try:
-        with NamedTemporaryFile("w", encoding="utf-8", **options) as file:
-            file.write(text)
-    except OSError:
-        return ""
-    return f"; what it wrote is in {file.name}"
+    if done.returncode == 0 and answer:
+        return answer
+    how, did = end_of(done.returncode), {"read": "read", "compile": "compiled"}[request["do"]]
+    raise CrashError(f"{model}: the process that {did} it ended by {how}{keep(done.stderr)}")
 
 
 def main() -> None:
     """Carry out the request on stdin; an AssayError is an answer, a bug a traceback."""
     die_with(int(sys.argv[1]))
     faulthandler.enable()
-    limit(limits(_COMPILE_CPU_S))
     channel = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # whatever libraries print
     request = json.loads(sys.stdin.read())
+    do = request.pop("do")
+    limit(limits(_CPU_S[do]))
     try:
-        answer: dict[str, Any] = {"log": _compile(**request)}
+        answer = _read(**request) if do == "read" else _compile(**request)
     except AssayError as error:
         answer = {"kind": type(error).__name__, "error": str(error)}
     except Exception as error:
@@ -130,7 +153,16 @@ def main() -> None:
     channel.flush()
 
 
-def _compile(model: str, config: dict[str, Any], library: str) -> tuple[str, ...]:
+def _read(model: str, facts: str) -> dict[str, Any]:
+    from assay.model.reader import read
+
+    # A path is no plain value, and the parent knows it.
+    found = replace(read(model), path=None)  # type: ignore[arg-type]
+    Path(facts).write_bytes(pickle.dumps(found))
+    return {"done": True}
+
+
+def _compile(model: str, config: dict[str, Any], library: str) -> dict[str, Any]:
     from assay.compiler.build import compile_model
     from assay.model.reader import read
 
@@ -138,7 +170,7 @@ def _compile(model: str, config: dict[str, Any], library: str) -> tuple[str, ...
     fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in config.items()}
     build = compile_model(read(model), Config(**fields))
     build.save(library)
-    return build.log
+    return {"log": build.log}
 
 
 if __name__ == "__main__":

@@ -10,6 +10,8 @@ import os
 import signal
 import sys
 from dataclasses import dataclass
+from tempfile import NamedTemporaryFile
+from typing import Any
 
 from assay.errors import ConfigError
 
@@ -95,6 +97,24 @@ def cause_of_death(number: int) -> str:
     """Return how a process died that a signal ended: "signal 9, Killed (perhaps ...)"."""
     hint = f" ({_HINTS[signal.Signals(number)]})" if number in _HINTS else ""
     return f"signal {number}, {signal.strsignal(number)}{hint}"
+
+
+def end_of(code: int) -> str:
+    """Return how a process ended, from its exit code as ``subprocess`` gives it."""
+    return cause_of_death(-code) if code < 0 else f"code {code}"
+
+
+def keep(text: str) -> str:
+    """Keep what a process wrote before it died, and return the end of the sentence about it."""
+    if not text:
+        return "; it wrote nothing"
+    options: Any = {"prefix": "assay-crash-", "suffix": ".log", "delete": False}
+    try:
+        with NamedTemporaryFile("w", encoding="utf-8", **options) as file:
+            file.write(text)
+    except OSError:
+        return ""
+    return f"; what it wrote is in {file.name}"
 
 
 def _number(variable: str) -> int | None:

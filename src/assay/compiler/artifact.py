@@ -15,7 +15,7 @@ from assay.compiler.remarks.remark import Remark
 from assay.compiler.stored_constants import StoredConstant
 from assay.errors import ArtifactError
 from assay.files import replace_file
-from assay.model.spec import Quantization, TensorSpec
+from assay.model.spec import TensorSpec
 
 SCHEMA_VERSION = 3
 _PIECE_BYTES = 1 << 20
@@ -120,7 +120,7 @@ def manifest_of(path: Path, fields: dict[str, Any]) -> Manifest:
     """Return a manifest from its JSON; ArtifactError, naming ``path``, if it is none."""
     try:
         for side in ("inputs", "outputs"):
-            fields[side] = tuple(_spec(spec) for spec in fields[side])
+            fields[side] = tuple(map(TensorSpec.from_dict, fields[side]))
         fields["needs"] = tuple(Needs(n["arch"], tuple(n["features"])) for n in fields["needs"])
         fields["constants"] = tuple(
             StoredConstant(c["offset"], tuple(c["shape"]), c["dtype"]) for c in fields["constants"]
@@ -130,12 +130,3 @@ def manifest_of(path: Path, fields: dict[str, Any]) -> Manifest:
         return Manifest(**fields)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ArtifactError(f"{path}: damaged; compile the model again") from error
-
-
-def _spec(fields: dict[str, Any]) -> TensorSpec:
-    quantization = fields["quantization"]
-    if quantization is not None:
-        quantization = Quantization(
-            tuple(quantization["scale"]), tuple(quantization["zero_point"]), quantization["axis"]
-        )
-    return TensorSpec(fields["name"], tuple(fields["shape"]), fields["dtype"], quantization)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,14 @@ class TensorSpec:
     shape: tuple[int, ...]
     dtype: str
     quantization: Quantization | None = None
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> TensorSpec:
+        """Return the spec that ``dataclasses.asdict`` and JSON made ``fields`` of."""
+        found = fields["quantization"]
+        if found is not None:
+            found = Quantization(tuple(found["scale"]), tuple(found["zero_point"]), found["axis"])
+        return cls(fields["name"], tuple(fields["shape"]), fields["dtype"], found)
 
     def __str__(self) -> str:
         dims = "x".join(str(d) for d in self.shape) or "scalar"
