@@ -14,6 +14,7 @@ from assay.compiler.passes.bind_int8 import bind_int8
 from assay.compiler.passes.bind_kernels import bind_kernels
 from assay.compiler.passes.convert_layout import convert_layout
 from assay.compiler.passes.fold_weights import fold_weights
+from assay.compiler.passes.legalize import legalize_ops
 from assay.compiler.passes.schedule_loops import schedule_loops
 from assay.compiler.passes.sum_integers import sum_integers
 from assay.compiler.passes.to_nhwc import to_nhwc
@@ -82,7 +83,7 @@ def _bind(job: Job) -> Any:
 BINDING = (Step("BindKernels", 3, _bind),)
 
 KERNELS = (
-    Step("LegalizeOps", 0, lambda job: transform.LegalizeOps()),
+    Step("LegalizeOps", 0, lambda job: legalize_ops()),
     Step("AnnotateTIROpPattern", 1, lambda job: transform.AnnotateTIROpPattern()),
     Step("FuseOps", 1, lambda job: transform.FuseOps()),
     Step("FuseTIR", 1, lambda job: transform.FuseTIR()),
