@@ -73,6 +73,8 @@ IMAGE = (1, 6, 7, 5)
 ROWS = (2, 3, 4)
 BYTES = Input(IMAGE, "uint8", 0, 255)
 BYTE_ROWS = Input((3, 5), "uint8", 0, 255)
+STEPS = (5, 2, 3)
+BOXES = f32([[1, 2, 9, 12], [0, 0, 15, 7], [3, 4, 3.5, 4.5]])
 WEIGHTS = np.random.default_rng(1).integers(-127, 127, (4, 6, 3, 3)).astype(np.int8)
 
 _UNARY = (
@@ -99,6 +101,7 @@ CASES = (
     case("Pow", above(0.5, *IMAGE), f32(2.0)),
     case("Pow", above(0.5, *ROWS), (4,)),
     case("Pow", ROWS, f32(3.0)),
+    case("Pow", ROWS, f32(-2.0)),
     case("Sum", ROWS, (3, 4), (4,)),
     case("Mean", ROWS, (3, 4), (4,)),
     case("Max", ROWS, (3, 4), (4,)),
@@ -280,6 +283,45 @@ CASES = (
     case("GroupNormalization", IMAGE, noise(6), noise(6), num_groups=3, epsilon=0.01, since=21),
     case("ReduceLogSum", above(0.5, *ROWS), [1], since=18),
     case("ReduceLogSum", above(0.5, *ROWS), axes=[1], keepdims=0, until=17),
+    # Operators that are spelled by others
+    case("LpNormalization", ROWS, axis=1),
+    case("LpNormalization", ROWS, p=1),
+    case("LpNormalization", Input((2, 3), low=0, high=0)),
+    case("MeanVarianceNormalization", IMAGE),
+    case("MeanVarianceNormalization", ROWS, axes=[1]),
+    case("GroupNormalization", IMAGE, noise(3), noise(3), num_groups=3, since=18, until=20),
+    case("ReverseSequence", (4, 3, 2), [1, 4, 2]),
+    case("ReverseSequence", (3, 4, 2), Input((3,), "int64", 1, 4), time_axis=1, batch_axis=0),
+    case("RoiAlign", (2, 3, 8, 8), BOXES, np.array([0, 1, 1], np.int64), output_height=3,
+         output_width=2, sampling_ratio=2, spatial_scale=0.5, until=21),
+    case("RoiAlign", (2, 3, 8, 8), BOXES, Input((3,), "int64", 0, 1), output_height=2,
+         output_width=2, sampling_ratio=1, until=15),
+    case("Resize", IMAGE, None, None, [1, 6, 9, 11], mode="cubic", cubic_coeff_a=-0.5,
+         exclude_outside=1),
+    *(
+        case("Resize", IMAGE, None, None, [1, 6, 9, 4], nearest_mode=mode)
+        for mode in ("ceil", "floor", "round_prefer_ceil")
+    ),
+    case("Resize", IMAGE, None, None, [1, 6, 1, 4], mode="linear",
+         coordinate_transformation_mode="pytorch_half_pixel"),
+    case("Resize", IMAGE, None, f32(3, 2), axes=[3, 2], mode="linear", since=18),
+    case("Resize", IMAGE, None, None, [9, 4], axes=[-2, -1], since=18),
+    case("Pow", ints(*ROWS, low=-4, high=4), np.array(3, np.int32)),
+    case("Pow", ints(*ROWS, dtype="int64", low=1, high=5), ints(4, dtype="int64", low=0, high=4)),
+    case("Pow", above(0.5, *ROWS), [2]),
+    case("Pow", ints(*ROWS, low=0, high=9), f32(0.5)),
+    *(case(name, BOOLS, [1], since=20) for name in ("ReduceMax", "ReduceMin")),
+    case("LSTM", STEPS, noise(1, 16, 3), noise(1, 16, 4), noise(1, 32), hidden_size=4, outputs=3),
+    case("LSTM", STEPS, noise(2, 16, 3), noise(2, 16, 4), None, None, noise(2, 2, 4),
+         (2, 2, 4), hidden_size=4, direction="bidirectional", outputs=3),
+    case("LSTM", STEPS, noise(1, 16, 3), noise(1, 16, 4), noise(1, 32), np.int32([5, 5]),
+         hidden_size=4, direction="reverse", activations=["Tanh", "Relu", "Sigmoid"]),
+    case("GRU", STEPS, noise(1, 12, 3), noise(1, 12, 4), noise(1, 24), hidden_size=4, outputs=2),
+    case("GRU", STEPS, noise(2, 12, 3), noise(2, 12, 4), noise(2, 24), None, (2, 2, 4),
+         hidden_size=4, direction="bidirectional", linear_before_reset=1, outputs=2),
+    case("RNN", STEPS, noise(1, 4, 3), noise(1, 4, 4), noise(1, 8), hidden_size=4, outputs=2),
+    case("RNN", STEPS, noise(2, 4, 3), noise(2, 4, 4), hidden_size=4, direction="bidirectional",
+         activations=["Relu", "Tanh"]),
     # Quantized without QDQ, and integers
     case("QLinearConv", BYTES, f32(0.02), np.uint8(120), WEIGHTS, f32([0.01, 0.02, 0.015, 0.03]),
          np.zeros(4, np.int8), f32(0.5), np.uint8(128), np.arange(4, dtype=np.int32) * 100,

@@ -7,7 +7,7 @@ import re
 import pytest
 
 import assay
-from assay.errors import ConfigError, UnsupportedOperatorError
+from assay.errors import ConfigError
 from tests.builder.onnx_net import OnnxNet
 from tests.compiler.onnx.run import check_equal
 
@@ -102,17 +102,6 @@ def test_a_part_of_a_graph(tmp_path):
     middle = next(node.output[0] for node in net.nodes if node.op_type == "Add")
     build = assay.compile(file, outputs=(middle,))
     assert [spec.shape for spec in build.manifest.outputs] == [(1, 8, 8, 8)]
-
-
-def test_all_that_is_not_supported_is_named_at_once(tmp_path):
-    net = OnnxNet()
-    x = net.input("x", [4, 4])
-    y = net.op("Det", net.op("Relu", x))
-    file = net.save(tmp_path / "net.onnx", y, net.op("LpNormalization", x))
-    with pytest.raises(UnsupportedOperatorError, match=r"Det at operator 1") as caught:
-        assay.compile(file)
-    assert "LpNormalization at operator 2" in str(caught.value)
-    assert "ONNX Runtime" in str(caught.value)
 
 
 def test_open_dimensions_other_than_the_batch(tmp_path):

@@ -20,15 +20,21 @@ def static_graph(proto: Any, model: Model, batch: int) -> Any:
     ``model`` may be cut; nodes keep their order, and their ``doc_string`` becomes their index in
     the file. ConfigError if a dimension other than the batch is open.
     """
+    part = _settled(_part(proto, model, batch))
+    if lower(part):
+        part = _settled(part)
+    rewrite(part)
+    return part
+
+
+def _settled(part: Any) -> Any:
+    """Return a part with all shapes that follow from its inputs, and what follows from those."""
     import onnx
 
-    part = _part(proto, model, batch)
-    lower(part)
     for _ in range(_ROUNDS):
         part = onnx.shape_inference.infer_shapes(part, data_prop=True)
         if not fold(part):
             break
-    rewrite(part)
     return part
 
 

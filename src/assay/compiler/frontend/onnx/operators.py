@@ -31,6 +31,8 @@ OPERATORS: dict[str, Entry] = {
     **_entries("Sin Cos Tan Atan Sinh Cosh"),
     **_entries("Clip", {1: "minimum", 2: "maximum"}),
     **_entries("Softmax LogSoftmax"),
+    **_entries("LpNormalization MeanVarianceNormalization ReverseSequence RoiAlign"),
+    **_entries("LSTM GRU RNN", {4: "lengths of sequences"}),
     **_entries("Acos Acosh Asin Asinh Atanh IsInf Celu Hardmax GroupNormalization LpPool"),
     **_entries("QLinearConv QLinearMatMul", {1: "scale", 2: "zero point"}),
     **_entries("ConvInteger MatMulInteger DynamicQuantizeLinear"),

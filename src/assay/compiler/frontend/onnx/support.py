@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from assay.compiler.frontend.onnx.folding import known_shapes
 from assay.compiler.frontend.onnx.graph import open_dimension, static_graph
+from assay.compiler.frontend.onnx.lowering import obstacle
+from assay.compiler.frontend.onnx.lowering.site import Surroundings
 from assay.compiler.frontend.onnx.operators import OPERATORS
 from assay.compiler.frontend.support import Unsupported
 from assay.model.facts import Model
@@ -20,7 +21,10 @@ _REFUSED: dict[str, dict[str, tuple[Callable[[Any], bool], str]]] = {
     "DequantizeLinear": _BLOCKS,
     "Resize": {
         "antialias": (lambda each: each.i != 0, "it smooths what it makes smaller (antialias)"),
-        "axes": (lambda each: True, "it names axes instead of giving all sizes or scales"),
+        "keep_aspect_ratio_policy": (
+            lambda each: each.s != b"stretch",
+            "it keeps the ratio of its sides (keep_aspect_ratio_policy)",
+        ),
         "coordinate_transformation_mode": (
             lambda each: each.s in (b"half_pixel_symmetric", b"tf_crop_and_resize"),
             "no kernel has its coordinate_transformation_mode",
@@ -45,12 +49,13 @@ def unsupported_in(model: Model) -> list[Unsupported]:
 def unsupported(part: Any) -> list[Unsupported]:
     """Return all nodes of a static graph that do not compile, in order."""
     graph = part.graph
-    shapes = known_shapes(graph)
-    constants = {each.name: each for each in graph.initializer}
+    around = Surroundings(part)
+    shapes, constants = around.shapes, around.constants
     found = []
     open_names: set[str] = set()
     for node in graph.node:
-        why = _reason(node, constants) or _partial_pixels(node, constants, shapes)
+        why = _reason(node, constants) or obstacle(node, around)
+        why = why or _partial_pixels(node, constants, shapes)
         inferred = all(name in shapes or not name for name in node.output)
         # Only the first of a chain is to blame for shapes that are open.
         if not why and not inferred and open_names.isdisjoint(node.input):
