@@ -99,7 +99,9 @@ def test_values_round_to_integers_without_leaving_float(text):
     b = KernelBuilder()
     source, output = b.parameter("source", (24,)), b.parameter("output", (24,))
     with b.serial(6) as i:
-        b.store(output, i * 4, stored.nearest_real(b.load(source, i * 4, 4), 4, target), 4)
+        b.store(
+            output, i * 4, stored.nearest_real(isa(text), b.load(source, i * 4, 4), 4, target), 4
+        )
     expected = reference.quantize(values, target).astype(np.float32) - 10
     np.testing.assert_array_equal(
         run(b.function("kernel"), text, [values], (24,), np.float32), expected

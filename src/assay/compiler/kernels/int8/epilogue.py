@@ -57,7 +57,7 @@ class OutputWriter:
         others = from_bytes(b, self.isa, other, count, lanes)
         totals = []
         for real, integer in zip(reals, others, strict=True):
-            quantized = nearest_real(real, lanes, self.problem.output)
+            quantized = nearest_real(self.isa, real, lanes, self.problem.output)
             left = rounded(quantized * constant(addition.factor, lanes), lanes)
             centred = integer - constant(addition.other_zero_point, lanes, "int32")
             right = cast("float32", centred, lanes) * constant(addition.other_factor, lanes)

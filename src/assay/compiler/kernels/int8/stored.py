@@ -35,6 +35,7 @@ SIGN_FLIP = 128
 _ROUND = 1.5 * 2.0**23  # adding it leaves the nearest integer, ties to even, in the low bits
 _ROUND_BITS = 0x4B400000
 _LARGEST = 255
+_AVX_BITS = 256
 _NEAREST = 4  # rounding-mode operand of AVX-512 intrinsics: as the control register says
 
 _CONVERT = {4: "llvm.x86.sse2.cvtps2dq", 8: "llvm.x86.avx.cvt.ps2dq.256"}
@@ -139,11 +140,16 @@ def from_bytes(b: KernelBuilder, isa: Isa, value: Expr, count: int, lanes: int) 
     return [b.let(bits_as("int32", vector, lanes)) for vector in vectors]
 
 
-def nearest_real(value: Expr, lanes: int, target: StoredRange) -> Expr:
-    """Return float32 values as the target's bytes would hold them, less its zero point."""
+def nearest_real(isa: Isa, value: Expr, lanes: int, target: StoredRange) -> Expr:
+    """Return float32 values as the target's bytes would hold them, less its zero point.
+
+    Before AVX x86 may lack an instruction that rounds; without one LLVM would call a function.
+    """
     low = constant(target.low - target.zero_point, lanes)
     high = constant(target.high - target.zero_point, lanes)
     limited = maximum(minimum(value, high), low)
+    if isa.arch == "x86_64" and isa.vector_bits >= _AVX_BITS:
+        return llvm("float32", lanes, "llvm.roundeven", limited)
     magic = constant(_ROUND, lanes)
     return rounded(limited + magic, lanes) - magic
 
