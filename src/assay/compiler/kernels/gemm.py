@@ -104,9 +104,8 @@ def make_plan(isa: Isa, product: Product, parallel: int) -> Plan:
     row_parts = tiles.tiles * strips.count
     sharing = choose_sharing(tasks, row_parts, panel_count(runs), input_bytes, weight_bytes)
 
-    block_tiles = 1
-    if weight_bytes > isa.l1_bytes // 2:
-        tile_bytes = 4 * depth * tile.rows
+    block_tiles, tile_bytes = 1, 4 * depth * tile.rows
+    if weight_bytes + tile_bytes > isa.l1_bytes:
         block_tiles = max(1, min(tiles.tiles, isa.l2_bytes // 2 // tile_bytes))
     if sharing == "rows" and strips.count < tasks:
         block_tiles = min(block_tiles, -(-tiles.tiles // tasks))
