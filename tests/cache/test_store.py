@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from assay.cache.store import CacheUnusable, Store, default_folder
+from tests.disk import fill
 
 FILES = {"model.so": b"code" * 100, "build.log": b"[]"}
 
@@ -99,6 +100,18 @@ def test_a_folder_that_cannot_be_made(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(CacheUnusable, match="cannot be written"):
         Store(tmp_path / "file" / "cache").put("a", FILES)
+
+
+@pytest.mark.parametrize("leave", [0, 4096, 300_000])
+def test_a_full_disk_leaves_no_half_of_an_entry(small_disk, leave):
+    store = Store(small_disk / "cache")
+    store.put("a", FILES)
+    fill(small_disk, leave)
+    with pytest.raises(CacheUnusable, match="No space left on device"):
+        store.put("b", {"model.so": bytes(1_500_000)})
+    assert [entry.name for entry in (small_disk / "cache").iterdir()] == ["a"]
+    assert store.get("a") == FILES
+    assert store.get("b") is None
 
 
 WRITER = """

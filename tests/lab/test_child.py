@@ -33,6 +33,7 @@ def send_once(number: signal.Signals, wanted_stage: str):
     [
         (signal.SIGKILL, "evaluating", "signal 9, Killed (perhaps the memory ran out)"),
         (signal.SIGSEGV, "compiling", "signal 11, Segmentation fault"),
+        (signal.SIGILL, "evaluating", "signal 4, Illegal instruction (perhaps the target is not"),
     ],
 )
 def test_a_worker_that_dies_fails_only_its_experiment(toy_folder, number, stage, words):
@@ -46,6 +47,15 @@ def test_a_worker_that_dies_fails_only_its_experiment(toy_folder, number, stage,
     assert failed.config["target"] == "llvm"
     assert load(lab.results_path / "results.json") == results
     assert workers() == []
+
+
+def test_a_worker_that_does_not_end_is_stopped_at_its_limit(toy_folder, monkeypatch):
+    monkeypatch.setenv("ASSAY_MAX_CPU_S", "1")
+    lab = toy_lab(toy_folder, TVM_TOY, count=200_000)
+    (failed,) = run_lab(lab, Recorder()).experiments
+    assert failed.status == "failed"
+    assert failed.reason.startswith("its process died of signal 24, CPU time limit exceeded")
+    assert "ASSAY_MAX_CPU_S allows more" in failed.reason
 
 
 def test_the_next_run_tries_the_dead_one_again(toy_folder):

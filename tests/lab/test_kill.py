@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import signal
 import subprocess
@@ -17,6 +16,7 @@ from assay.lab.inputs import Lab
 from assay.lab.results import Results
 from assay.lab.runner import run_lab
 from assay.lab.store import load
+from tests.disk import fill
 from tests.fuzz import amounts
 from tests.lab import toy
 from tests.lab.runs import Recorder, alive, assay_command, children, toy_lab, wait_until, with_plan
@@ -106,23 +106,6 @@ def test_kill_minus_nine(tmp_path):
         assert {name for what, name in recorder.events if what == "done"} == set(PLAN) - kept
         assert files(lab.results_path) == files(whole.results_path), number
     assert interrupted or amounts.KILLS < 5
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path):
-    """A directory with 2 MB of room."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)]
-    if os.geteuid() or subprocess.run(command, capture_output=True, check=False).returncode:
-        pytest.skip("only root may mount a small disk, and not in every container")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
-def fill(folder: Path, leave: int) -> None:
-    room = os.statvfs(folder)
-    (folder / "filler").write_bytes(bytes(room.f_bavail * room.f_frsize - leave))
 
 
 @pytest.mark.parametrize("leave", [0, 8192])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections import Counter
 from dataclasses import replace
@@ -253,7 +254,10 @@ class TestResume:
     def test_two_runs_do_not_write_to_one_directory(self, lab):
         with (
             claim(lab.results_path),
-            pytest.raises(ResultsError, match="another run is writing its results there"),
+            pytest.raises(
+                ResultsError,
+                match=rf"another run \(process {os.getpid()}\) is writing its results there",
+            ),
         ):
             run_lab(lab, Recorder())
         run_lab(lab, Recorder())

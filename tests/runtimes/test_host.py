@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import platform
+import subprocess
 
 import pytest
 
 import assay
-from assay.compiler.needs import needs_of
+from assay.compiler.needs import Needs, needs_of
 from assay.compiler.target import resolve_target
 from assay.errors import ArtifactError
 from assay.runtimes.host import obstacle
 from assay.runtimes.tvm import open_build, open_tvm
+from tests.lab.runs import assay_command
 
 X86 = "llvm -mtriple=x86_64-linux-gnu"
 ARM = "llvm -mtriple=aarch64-linux-gnu"
@@ -99,3 +101,20 @@ def test_a_library_for_another_machine_compiles_but_is_not_run(tmp_path, save, d
     build.save(tmp_path / "arm.so")
     with pytest.raises(ArtifactError, match=r"arm\.so: cannot run here, .* --target native"):
         open_tvm(tmp_path / "arm.so")
+
+
+def test_a_library_with_instructions_that_this_cpu_lacks_is_not_run(tmp_path, save, doubling):
+    if platform.machine() not in ("x86_64", "AMD64") or obstacle(Needs("x86_64", ("xop",))) is None:
+        pytest.skip("XOP, which only AMD's CPUs of 2011 to 2015 have, is no obstacle here")
+    build = assay.compile(save(doubling), target=f"{X86} -mcpu=bdver4")
+    with pytest.raises(ArtifactError, match=r"lacks .*fma4, .*xop"):
+        open_build(build)
+    build.save(tmp_path / "bdver4.so")
+    done = subprocess.run(
+        assay_command("profile", tmp_path / "bdver4.so"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert "xop" in done.stderr

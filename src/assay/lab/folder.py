@@ -62,8 +62,22 @@ def _lock(handle: int, path: Path) -> None:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         raise ResultsError(
-            f"{path}: another run is writing its results there; wait for it, or give another "
-            "--results-path"
+            f"{path}: another run{_holder(handle)} is writing its results there; wait for it, or "
+            "give another --results-path"
         ) from error
     except OSError:
         pass  # a file system without locks
+
+
+def _holder(handle: int) -> str:
+    """Return who holds the lock, for the middle of a sentence: see proc_locks(5). '' if unknown."""
+    inode = os.fstat(handle).st_ino
+    try:
+        lines = Path("/proc/locks").read_text().splitlines()
+    except OSError:
+        return ""
+    for words in map(str.split, lines):
+        # 1: FLOCK ADVISORY WRITE <process> <device>:<device>:<inode> 0 EOF; -> marks who waits
+        if words[1] == "FLOCK" and words[5].endswith(f":{inode}") and int(words[4]) > 0:
+            return f" (process {words[4]})"
+    return ""
