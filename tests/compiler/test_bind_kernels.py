@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import pytest
 
@@ -316,7 +314,7 @@ def mixed_network():
 @pytest.mark.parametrize("opt_level", [3, 4])
 def test_nchw_runs_in_kernels_with_one_transpose(tmp_path, opt_level):
     left = check(mixed_network(), tmp_path, opt_level, layout="nchw")
-    assert re.fullmatch(r"\d+ call_tir, 1 permute_dims", left)
+    assert left == "9 call_tir"  # eight layers, and the transpose of the input
 
 
 @pytest.mark.parametrize("padding", ["SAME", "VALID"])

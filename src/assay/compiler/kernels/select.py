@@ -12,6 +12,7 @@ from assay.compiler.kernels import (
     depthwise,
     direct,
     elementwise,
+    move,
     narrow,
     pointwise,
     pool,
@@ -24,6 +25,7 @@ from assay.compiler.kernels.batch_matmul import BatchMatmul
 from assay.compiler.kernels.elementwise import Elementwise
 from assay.compiler.kernels.generator import Generator
 from assay.compiler.kernels.int8.select import INT8_GENERATORS
+from assay.compiler.kernels.move import Move
 from assay.compiler.kernels.nchw import convolution as nchw_convolution
 from assay.compiler.kernels.nchw import depthwise as nchw_depthwise
 from assay.compiler.kernels.nchw import pool as nchw_pool
@@ -40,6 +42,7 @@ GENERATORS: Mapping[type, tuple[Generator, ...]] = MappingProxyType(
         Conv2d: (nchw_depthwise, nchw_convolution, pointwise, depthwise, direct),
         Dense: (dense,),
         Elementwise: (elementwise,),
+        Move: (move,),
         Pool2d: (nchw_pool, pool),
         Reduction: (reduction,),
         Softmax: (softmax,),

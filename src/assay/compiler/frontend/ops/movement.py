@@ -7,7 +7,6 @@ for granted in some operators and fails on others.
 from __future__ import annotations
 
 from math import prod
-from typing import Any
 
 import tflite
 from tvm import relax
@@ -113,11 +112,11 @@ def broadcast_to(site: Site) -> Expr:
 
 
 def _split(expr: Expr, parts: int | list[int], axis: int) -> list[Expr]:
-    if parts == 1:
-        return [expr]
-    count = parts if isinstance(parts, int) else len(parts) + 1
-    divided: Any = relax.op.split(expr, parts, axis)
-    return [divided[position] for position in range(count)]
+    """Return slices along an axis: so many equal ones, or those that end before given places."""
+    size = int(expr.ty.shape[axis])
+    ends = parts if isinstance(parts, list) else range(size // parts, size, size // parts)
+    bounds = zip((0, *ends), (*ends, size), strict=True)
+    return [relax.op.strided_slice(expr, [axis], [begin], [end]) for begin, end in bounds]
 
 
 CONVERTERS: dict[str, Convert] = {

@@ -13,6 +13,7 @@ from assay.compiler.passes.readers import (
     convolution,
     dense,
     elementwise,
+    move,
     pool,
     reduction,
     softmax,
@@ -39,6 +40,7 @@ READERS: tuple[Mapping[str, Reader], ...] = (
         }
     ),
     MappingProxyType(dict.fromkeys(elementwise.OPERATORS, elementwise.read)),
+    MappingProxyType(dict.fromkeys(move.OPERATORS, move.read)),
 )
 """Readers by operator, in the order in which kernels may claim the graph.
 

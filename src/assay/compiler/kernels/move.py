@@ -1,0 +1,171 @@
+"""Concatenation, slices, transposes, padding and any chain of them: elements find new places.
+
+The output is cut into boxes. Each is a nest of loops with a constant step in the output and in the
+input that it comes from, so that one kernel serves a chain of such operators: the shuffle of
+channels behind a concatenation, depth to space, strided slices side by side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from math import prod
+from typing import Any
+
+from assay.compiler.kernels.builder import Buffer, Expr, KernelBuilder, constant
+from assay.compiler.kernels.splits import column_vectors
+from assay.compiler.kernels.work import task_count
+from assay.compiler.target import Isa
+
+BITS = {"float32": 32, "int32": 32, "uint8": 8, "int8": 8}
+"""Types of elements that are moved, and their width."""
+
+_UNROLLED = 8  # vectors, or single elements, of the innermost loop that are written out
+
+
+@dataclass(frozen=True)
+class Loop:
+    """``size`` turns, each ``target`` elements further in the output, ``source`` in the input."""
+
+    size: int
+    target: int
+    source: int
+
+
+@dataclass(frozen=True)
+class Box:
+    """Elements of input number ``input``, or the fill value if that is None.
+
+    ``target`` and ``source`` say where the first one is in the output and in the input.
+    """
+
+    input: int | None
+    target: int
+    source: int
+    loops: tuple[Loop, ...]
+
+
+@dataclass(frozen=True)
+class Move:
+    """An output made of boxes, which cover it without overlap.
+
+    Kernel parameters, in order: inputs, output.
+    """
+
+    dtype: str
+    inputs: tuple[tuple[int, ...], ...]
+    output_shape: tuple[int, ...]
+    boxes: tuple[Box, ...]
+    fill: float = 0.0
+
+
+def applicable(problem: Move) -> bool:
+    """Tell whether elements are of a type that kernels hold in vectors."""
+    return problem.dtype in BITS
+
+
+def joined(loops: Sequence[Loop], *, filled: bool = False) -> tuple[Loop, ...]:
+    """Return the loops in the order of the output, as few as possible; ``filled`` from nothing."""
+    merged: list[Loop] = []
+    for loop in sorted(loops, key=lambda each: -each.target):
+        if loop.size == 1:
+            continue
+        last = merged[-1] if merged else None
+        runs_on = last is not None and last.target == loop.target * loop.size
+        if last and runs_on and (filled or last.source == loop.source * loop.size):
+            merged[-1] = replace(loop, size=last.size * loop.size)
+        else:
+            merged.append(loop)
+    return tuple(merged)
+
+
+def generate(problem: Move, isa: Isa, name: str, parallel: int = 1) -> Any:
+    """Return the kernel as a PrimFunc; parameters as :class:`Move` says."""
+    b, p = KernelBuilder(), problem
+    inputs = [b.parameter(f"input{i}", shape, p.dtype) for i, shape in enumerate(p.inputs)]
+    output = b.parameter("output", p.output_shape, p.dtype)
+    size = prod(p.output_shape)
+    tasks = task_count(isa, parallel, size, 2 * size * BITS[p.dtype] // 8)
+    nests = [
+        _Nest(
+            joined(box.loops, filled=box.input is None),
+            None if box.input is None else inputs[box.input],
+            box.target,
+            box.source,
+        )
+        for box in p.boxes
+    ]
+    _MoveWriter(b, p, isa.lanes(BITS[p.dtype]), output).write(nests, tasks)
+    return b.function(name)
+
+
+@dataclass(frozen=True)
+class _Nest:
+    """Loops that are still to be written, and where in the tensors they start."""
+
+    loops: tuple[Loop, ...]
+    input: Buffer | None
+    target: Expr
+    source: Expr
+
+    @property
+    def outer(self) -> tuple[int, int] | None:
+        """Size and step of the outermost loop, if others are inside."""
+        return (self.loops[0].size, self.loops[0].target) if len(self.loops) > 1 else None
+
+
+@dataclass(frozen=True)
+class _MoveWriter:
+    b: KernelBuilder
+    p: Move
+    lanes: int
+    output: Buffer
+
+    def write(self, nests: Sequence[_Nest], tasks: int) -> None:
+        """Emit the loops, those that go along together as one; long outer ones are shared out.
+
+        So neighbours in the output are written one after the other, whatever input they are from.
+        """
+        b = self.b
+        for outer, group in groupby(nests, key=lambda nest: nest.outer):
+            if outer is None:
+                for nest in group:
+                    self._innermost(nest)
+                continue
+            share = 1 < tasks <= outer[0]
+            with (b.parallel if share else b.serial)(outer[0]) as index:
+                inner = [self._inside(nest, index) for nest in group]
+                self.write(inner, 1 if share else tasks)
+
+    def _inside(self, nest: _Nest, index: Expr) -> _Nest:
+        loop = nest.loops[0]
+        target = self.b.let(nest.target + index * loop.target)
+        source = self.b.let(nest.source + index * loop.source)
+        return _Nest(nest.loops[1:], nest.input, target, source)
+
+    def _innermost(self, nest: _Nest) -> None:
+        """Emit the last loop, in vectors if elements stay side by side."""
+        b = self.b
+        loop = nest.loops[0] if nest.loops else Loop(1, 1, 1)
+        together = loop.target == 1 and (loop.source == 1 or nest.input is None)
+        if together and loop.size <= _UNROLLED * self.lanes:
+            for first, lanes in column_vectors(loop.size, self.lanes):
+                self._copy(nest, first, first, lanes)
+        elif together:
+            with b.vectors(loop.size, self.lanes) as (first, lanes):
+                self._copy(nest, first, first, lanes)
+        else:
+            unrolled = next(n for n in range(_UNROLLED, 0, -1) if loop.size % n == 0)
+            with b.serial(loop.size // unrolled) as turn:
+                for step in range(unrolled):
+                    index = turn * unrolled + step
+                    self._copy(nest, index * loop.target, index * loop.source, 1)
+
+    def _copy(self, nest: _Nest, target: Expr, source: Expr, lanes: int) -> None:
+        b = self.b
+        if nest.input is None:
+            value = constant(self.p.fill, lanes, self.p.dtype)
+        else:
+            value = b.load(nest.input, nest.source + source, lanes)
+        b.store(self.output, nest.target + target, value, lanes)
