@@ -9,7 +9,10 @@ import pytest
 from tvm import relax
 
 import assay
+from assay.compiler.kernels import work
+from assay.compiler.passes import schedule_loops
 from assay.compiler.static_plan import static_plan
+from assay.data import DIGITS_INT8
 from assay.runtimes.litert import open_litert
 from assay.runtimes.tvm import TVMRuntime, open_build, open_tvm
 from assay.timing.profiler import profile_tvm
@@ -85,6 +88,43 @@ def test_equal_to_the_machine_in_integers():
 @pytest.mark.parametrize("layout", ["nhwc", "nchw"])
 def test_equal_to_the_machine_in_float_and_either_layout(layout):
     check(built("fp32", layout=layout), threads=2)
+
+
+@pytest.mark.parametrize("opt_level", [1, 2, 3, 4])
+def test_two_threads_compute_what_one_does(opt_level, tmp_path, monkeypatch):
+    monkeypatch.setattr(work, "WORTH_SPLITTING_US", 0)
+    monkeypatch.setattr(schedule_loops, "_PARALLEL_WORK", 1)
+    build = compiled(small_network(), tmp_path, opt_level=opt_level)
+    entry = check(build, threads=2)
+    np.testing.assert_array_equal(entry.get_output(0), alone(build, entry).get_output(0))
+
+
+def test_two_threads_compute_what_one_does_in_integers(monkeypatch):
+    monkeypatch.setattr(work, "WORTH_SPLITTING_US", 0)
+    build = assay.compile(DIGITS_INT8)
+    entry = check(build, threads=2)
+    np.testing.assert_array_equal(entry.get_output(0), alone(build, entry).get_output(0))
+
+
+def test_no_thread_waits_for_one_that_does_not_come(tmp_path, monkeypatch):
+    monkeypatch.setattr(work, "WORTH_SPLITTING_US", 0)
+    build = compiled(small_network(), tmp_path)
+    entry = check(build, threads=2)
+    expected = entry.get_output(0)
+    other = alone(build, entry)  # it shrinks the pool of threads, which both share
+    for _ in range(3):
+        entry.run()
+        np.testing.assert_array_equal(entry.get_output(0), expected)
+    np.testing.assert_array_equal(other.get_output(0), expected)
+
+
+def alone(build, other: TVMRuntime) -> TVMRuntime:
+    """Return a runtime with one thread that ran on another's inputs."""
+    runtime = open_build(build, 1)
+    for ours, theirs in zip(runtime._arrays, other._arrays, strict=True):
+        ours[...] = theirs
+    runtime.run()
+    return runtime
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from assay.errors import ArtifactError
 from assay.files import replace_file
 from assay.model.spec import TensorSpec
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 _PIECE_BYTES = 1 << 20
 
 

@@ -158,13 +158,15 @@ def _build(mod: Any, job: Job, target: Any, trace: Trace) -> tuple[Any, int, Sta
             job.log.append(remark)
         weights = tvm_api.constant_bytes(mod["main"])
         weights += sum(map(tvm_api.tensor_bytes, plan.constants if plan else ()))
-        executable = tvm_api.build_executable(mod, target, _entry_maker(plan) if plan else None)
+        executable = tvm_api.build_executable(
+            mod, target, _entry_maker(plan, job) if plan else None
+        )
         return executable, weights, plan
 
 
-def _entry_maker(plan: StaticPlan) -> tvm_api.EntryMaker:
+def _entry_maker(plan: StaticPlan, job: Job) -> tvm_api.EntryMaker:
     kernels = frozenset(call.kernel for call in plan.calls)
-    return tvm_api.EntryMaker(kernels, partial(entry_functions, plan))
+    return tvm_api.EntryMaker(kernels, partial(entry_functions, plan, job.target.isa.arch))
 
 
 def _stock(mod: Any, job: Job, target: Any) -> tuple[Any, Facts, None]:

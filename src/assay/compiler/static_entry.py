@@ -1,11 +1,16 @@
 """The ahead-of-time entry: one exported function that runs a static plan without the VM.
 
-It takes one tensor, a table of addresses (uint64): the inputs, the outputs, the constants, and
-the arena, all aligned to 64 bytes. It checks nothing else and allocates no tensor.
+It takes one tensor, a table (uint64): the addresses of the inputs, the outputs, the constants, and
+the arena, all aligned to 64 bytes; the number of threads, the address of what they share (see
+:mod:`assay.compiler.team`), and how many steps were done so far. It checks nothing else and
+allocates no tensor. All threads go through all of the plan, started and awaited once.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import tvm
@@ -14,7 +19,9 @@ from tvm.ir import GlobalVar, PointerType, PrimType
 from tvm.relax.expr_functor import PyExprMutator, mutator
 
 from assay.compiler.entry_names import ENTRY
-from assay.compiler.static_plan import Copy, Place, PlannedCall, StaticPlan
+from assay.compiler.kernel_shares import SharedBody, shared_body
+from assay.compiler.static_plan import Place, PlannedCall, StaticPlan
+from assay.compiler.team import CLAIM, FINISH, team_code
 
 _INT = PrimType("int32")
 _CPU = 1  # kDLCPU of DLPack
@@ -54,26 +61,43 @@ class _Parameters(PyExprMutator):
         return self._variables.get(op, op)
 
 
-def entry_functions(plan: StaticPlan, kernels: dict[Any, Any]) -> dict[Any, Any]:
+def entry_functions(plan: StaticPlan, arch: str, kernels: dict[Any, Any]) -> dict[Any, Any]:
     """Return the functions that take the kernels' place in a module, ``ENTRY`` among them.
 
     ``kernels`` are the plan's, by their variables in the module, lowered up to their calling
-    convention. Each one's code moves to a private function of plain pointers, which the entry
-    calls; what stays under its name checks its arguments for the virtual machine and calls that,
-    too.
+    convention. Each one's code moves to a private function of plain pointers, a share and the
+    number of shares, which the entry calls; what stays under its name checks its arguments for the
+    virtual machine and calls that, too. ``arch`` is the machine's, for how threads wait.
     """
     functions: dict[Any, Any] = {}
-    bare: dict[str, Any] = {}
+    bare: dict[str, _Kernel] = {}
     for variable, kernel in kernels.items():
         name = str(variable.name_hint)
-        bare[name] = GlobalVar(f"{name}_bare")
-        functions[bare[name]] = _bare(kernel, name)
+        shared = shared_body(kernel.body, "assay.kernel" in kernel.attrs)
+        bare[name] = _Kernel(GlobalVar(f"{name}_bare"), shared.most, shared.launches)
+        functions[bare[name].function] = _bare(kernel, name, shared)
         functions[variable] = _checked(kernel, name, bare[name])
-    functions[GlobalVar(ENTRY)] = _entry(plan, bare, next(iter(kernels.values())).attrs)
+    attrs = next(iter(kernels.values())).attrs
+    functions[GlobalVar(ENTRY)] = _Entry(plan, bare).function(arch, attrs)
     return functions
 
 
-def _bare(kernel: Any, name: str) -> Any:
+@dataclass(frozen=True)
+class _Kernel:
+    """A kernel's private function, how many shares of it find something to do, and whether it
+    starts threads by itself.
+    """
+
+    function: Any
+    most: int
+    launches: bool
+
+    def call(self, pointers: list[Any], share: Any, shares: Any) -> Any:
+        """Return the call that runs a share; it returns 0, or -1 if memory runs out."""
+        return tvm.ir.Call(self.function, [*pointers, share, shares], ret_ty=_INT)
+
+
+def _bare(kernel: Any, name: str, shared: SharedBody) -> Any:
     pointers = [
         tirx.Var(f"p{i}", PointerType(PrimType(str(buffer.dtype))))
         for i, buffer in enumerate(kernel.params)
@@ -84,29 +108,126 @@ def _bare(kernel: Any, name: str) -> Any:
     ]
     # The scope becomes a function that LLVM does not inline. It must not: TVM tells it that two
     # buffers never overlap, which is wrong where two kernels know one tensor by two names.
-    body = _attribute("compute_scope", tvm.ir.StringImm(f"{name}_compute_"), kernel.body)
+    body = _attribute("compute_scope", tvm.ir.StringImm(f"{name}_compute_"), shared.body)
     for key, value in (("device_type", _CPU), ("device_id", 0)):  # for workspace on the heap
         body = _attribute(key, tirx.IntImm("int32", value), body)
     body = tirx.SeqStmt([*views, body, tirx.Return(tirx.IntImm("int32", 0))])
-    return tirx.PrimFunc(pointers, body, ret_type=_INT, attrs=_attributes(kernel.attrs))
+    parameters = [*pointers, shared.share, shared.shares]
+    return tirx.PrimFunc(parameters, body, ret_type=_INT, attrs=_attributes(kernel.attrs))
 
 
-def _checked(kernel: Any, name: str, bare: Any) -> Any:
+def _checked(kernel: Any, name: str, bare: _Kernel) -> Any:
     buffers = [
         tirx.decl_buffer(buffer.shape, buffer.dtype, buffer.name, data_alignment=64)
         for buffer in kernel.params
     ]
-    call = _call(bare, [buffer.data for buffer in buffers])
-    return tirx.PrimFunc(buffers, call, attrs=_attributes(kernel.attrs, name))
+    pointers = [buffer.data for buffer in buffers]
+    if bare.most == 1:
+        body = _succeeds(bare.call(pointers, 0, 1))
+    else:
+        threads = tirx.Var("threads", "int32")
+        asked = tirx.Bind(threads, tirx.call_packed("runtime.NumThreads"))
+        share = tirx.Var("share", "int32")
+        run = _succeeds(bare.call(pointers, share, threads))
+        body = tirx.SeqStmt([asked, _parallel(share, threads, run)])
+    return tirx.PrimFunc(buffers, body, attrs=_attributes(kernel.attrs, name))
 
 
-def _entry(plan: StaticPlan, bare: dict[str, Any], attrs: Any) -> Any:
-    slots = plan.inputs + plan.outputs + len(plan.constants) + 1
-    table = tirx.decl_buffer((slots,), "uint64", "table")
-    statements: list[Any] = [_step(table, plan, call, bare) for call in plan.calls]
-    statements += [_copy(table, plan, copy) for copy in plan.copies]
-    body = tirx.SeqStmt(statements) if len(statements) > 1 else statements[0]
-    return tirx.PrimFunc([table], body, attrs=_attributes(attrs, ENTRY))
+@dataclass(frozen=True)
+class _Entry:
+    """Writes the entry."""
+
+    plan: StaticPlan
+    bare: dict[str, _Kernel]
+
+    def function(self, arch: str, attrs: Any) -> Any:
+        """Return the function: the plan as it is for one thread, in steps for several."""
+        table = tirx.decl_buffer((self._slot("step") + 1,), "uint64", "table")
+        body = self._alone(table, self.plan.calls)
+        if any(kernel.most > 1 for kernel in self.bare.values()):
+            threads = tirx.Cast("int32", self._load(table, "threads"))
+            stretches = groupby(self.plan.calls, lambda call: self.bare[call.kernel].launches)
+            together = [
+                self._alone(table, calls) if launch else self._together(table, threads, calls)
+                for launch, calls in ((launch, list(calls)) for launch, calls in stretches)
+            ]
+            body = tirx.IfThenElse(threads == 1, body, _sequence(together))
+            body = _attribute("pragma_import_llvm", tvm.ir.StringImm(team_code(arch)), body)
+        copies = [
+            _copy(self._pointer(table, copy.output), self._pointer(table, copy.source), copy.size)
+            for copy in self.plan.copies
+        ]
+        return tirx.PrimFunc([table], _sequence([body, *copies]), attrs=_attributes(attrs, ENTRY))
+
+    def _alone(self, table: Any, calls: Sequence[PlannedCall]) -> Any:
+        return _sequence([_succeeds(self._call(table, call, 0, 1)) for call in calls])
+
+    def _together(self, table: Any, threads: Any, calls: Sequence[PlannedCall]) -> Any:
+        """Return the loop over the threads; each goes through all steps."""
+        # What one thread has to do in a row is one step.
+        grouped = groupby(enumerate(calls), lambda each: each[0] if self._most(each[1]) > 1 else -1)
+        steps = [[call for _, call in group] for _, group in grouped]
+        if len(steps) == 1 and self._most(steps[0][0]) == 1:
+            return self._alone(table, calls)
+        before, count = tirx.Var("before", "uint64"), tirx.Var("count", "int32")
+        thread = tirx.Var("thread", "int32")
+        share, failed = (tirx.decl_buffer((1,), "int32", name) for name in ("share", "failed"))
+        work = [tirx.AllocBuffer(share), tirx.AllocBuffer(failed), _set(failed, 0)]
+        for index, part in enumerate(steps, 1):
+            most = self._most(part[0])
+            shares = tirx.min(count, most) if most > 1 else tirx.IntImm("int32", 1)
+            place = (self._load(table, "team"), before + tirx.IntImm("uint64", index))
+            runs = [
+                _set(failed, _get(failed) | self._call(table, call, _get(share), shares))
+                for call in part
+            ]
+            finish = tirx.call_extern("int32", FINISH, *place, _get(share), thread, shares)
+            work += [
+                _set(share, tirx.call_extern("int32", CLAIM, *place, thread, shares)),
+                tirx.While(_get(share) >= 0, _sequence([*runs, _set(share, finish)])),
+            ]
+        work.append(_succeeds(_get(failed)))  # only now: others wait for each share
+        after = before + tirx.IntImm("uint64", len(steps))
+        return _sequence(
+            [
+                tirx.Bind(count, threads),
+                tirx.Bind(before, self._load(table, "step")),
+                tirx.BufferStore(table, after, [self._slot("step")]),
+                _parallel(thread, count, _sequence(work)),
+            ]
+        )
+
+    def _most(self, call: PlannedCall) -> int:
+        return self.bare[call.kernel].most
+
+    def _call(self, table: Any, call: PlannedCall, share: Any, shares: Any) -> Any:
+        pointers = [self._pointer(table, where) for where in call.places]
+        return self.bare[call.kernel].call(pointers, share, shares)
+
+    def _pointer(self, table: Any, where: Place) -> Any:
+        first = self._slot(where.kind)
+        if where.kind == "arena":
+            address = tirx.BufferLoad(table, [first]) + tirx.IntImm("uint64", where.index)
+        else:
+            address = tirx.BufferLoad(table, [first + where.index])
+        return tirx.reinterpret("handle", address)
+
+    def _load(self, table: Any, kind: str) -> Any:
+        return tirx.BufferLoad(table, [self._slot(kind)])
+
+    def _slot(self, kind: str) -> int:
+        """Return the place in the table of the first of a kind."""
+        outputs, constants = self.plan.inputs, self.plan.inputs + self.plan.outputs
+        arena = constants + len(self.plan.constants)
+        return {
+            "input": 0,
+            "output": outputs,
+            "constant": constants,
+            "arena": arena,
+            "threads": arena + 1,
+            "team": arena + 2,
+            "step": arena + 3,
+        }[kind]
 
 
 def _attributes(attrs: Any, symbol: str | None = None) -> Any:
@@ -119,32 +240,29 @@ def _attribute(key: str, value: Any, body: Any) -> Any:
     return tirx.AttrStmt(tvm.ir.StringImm("default"), key, value, body)
 
 
-def _call(bare: Any, pointers: list[Any]) -> Any:
-    called = tvm.ir.Call(bare, pointers, ret_ty=_INT)
+def _succeeds(result: Any) -> Any:
     # 0.27's Python names the first two arguments the wrong way round.
     kind, message = tvm.ir.StringImm("RuntimeError"), tvm.ir.StringImm("a kernel failed")
-    return tirx.AssertStmt(called == 0, kind, [message])
+    return tirx.AssertStmt(result == 0, kind, [message])
 
 
-def _step(table: Any, plan: StaticPlan, call: PlannedCall, bare: dict[str, Any]) -> Any:
-    return _call(bare[call.kernel], [_pointer(table, plan, where) for where in call.places])
+def _parallel(index: Any, extent: Any, body: Any) -> Any:
+    zero = tirx.IntImm("int32", 0)
+    return tirx.For(index, zero, extent, tirx.ForKind.PARALLEL, body, None, {})
 
 
-def _pointer(table: Any, plan: StaticPlan, where: Place) -> Any:
-    first = {
-        "input": 0,
-        "output": plan.inputs,
-        "constant": plan.inputs + plan.outputs,
-        "arena": plan.inputs + plan.outputs + len(plan.constants),
-    }[where.kind]
-    if where.kind == "arena":
-        address = tirx.BufferLoad(table, [first]) + tirx.IntImm("uint64", where.index)
-    else:
-        address = tirx.BufferLoad(table, [first + where.index])
-    return tirx.reinterpret("handle", address)
+def _get(variable: Any) -> Any:
+    return tirx.BufferLoad(variable, [0])
 
 
-def _copy(table: Any, plan: StaticPlan, copy: Copy) -> Any:
-    output, source = (_pointer(table, plan, where) for where in (copy.output, copy.source))
-    size = tirx.IntImm("uint64", copy.size)
-    return tirx.Evaluate(tirx.call_extern("handle", "memcpy", output, source, size))
+def _set(variable: Any, value: Any) -> Any:
+    return tirx.BufferStore(variable, value, [0])
+
+
+def _sequence(statements: list[Any]) -> Any:
+    return statements[0] if len(statements) == 1 else tirx.SeqStmt(statements)
+
+
+def _copy(output: Any, source: Any, size: int) -> Any:
+    count = tirx.IntImm("uint64", size)
+    return tirx.Evaluate(tirx.call_extern("handle", "memcpy", output, source, count))

@@ -14,6 +14,7 @@ from assay.compiler.artifact import Manifest, read_artifact
 from assay.compiler.config import Config
 from assay.compiler.entry_names import ENTRY
 from assay.compiler.stored_constants import data_bytes, read_data, unpack
+from assay.compiler.team import TEAM_STRIDE
 from assay.errors import ArtifactError, ConfigError
 from assay.model.spec import TensorSpec
 from assay.runtimes.base import BaseRuntime
@@ -97,14 +98,16 @@ class TVMRuntime(BaseRuntime):
         return lambda: main(*self._tensors)
 
     def _entry(self, arena_bytes: int) -> tuple[Any, list[Any]]:
-        """Allocate outputs and arena; return the entry and its table of all addresses."""
+        """Allocate outputs, arena and what threads share; return the entry and its table."""
         self._written = tuple(aligned_zeros(spec.shape, spec.dtype) for spec in self.outputs)
         arena = aligned_zeros((arena_bytes,), "uint8")
         memory = (*self._arrays, *self._written, *self._constants, arena)
         use_huge_pages((array.ctypes.data, array.nbytes) for array in memory)
-        table = aligned_zeros((len(memory),), "uint64")
-        table[:] = [array.ctypes.data for array in memory]
-        self._held = (arena,)
+        team = aligned_zeros((self.threads * TEAM_STRIDE,), "uint8")
+        addresses = [array.ctypes.data for array in memory]
+        table = aligned_zeros((len(addresses) + 3,), "uint64")
+        table[:] = [*addresses, self.threads, team.ctypes.data, 0]
+        self._held = (arena, team)
         return self._module.get_function(ENTRY, query_imports=True), [tensor_of(table)]
 
     def _write(self, index: int, value: npt.NDArray[Any]) -> None:

@@ -110,7 +110,12 @@ class KernelBuilder:
 
     @contextlib.contextmanager
     def parallel(self, extent: int) -> Iterator[Expr]:
-        """Loop whose turns are dealt, in contiguous runs, to however many threads there are."""
+        """Loop whose turns are dealt, in contiguous runs, to however many threads there are.
+
+        Each thread runs all of the kernel but for other threads' turns. So nothing may read what a
+        parallel loop before it wrote, and what is outside may write only workspace and results,
+        those without reading them back.
+        """
         with self._loop(extent, ForKind.PARALLEL) as index:
             yield index
 
