@@ -19,6 +19,9 @@ from assay.compiler.artifact import Manifest, write_artifact
 from assay.compiler.config import Config
 from assay.compiler.frontend.cut import cut
 from assay.compiler.frontend.importer import border, import_model
+from assay.compiler.kernel_calls import KernelCall
+from assay.compiler.kernels.int8.dot import choose_dot
+from assay.compiler.kernels.work import estimated_us
 from assay.compiler.link import link_shared
 from assay.compiler.needs import needs_of
 from assay.compiler.passes.convert_layout import convertible
@@ -32,7 +35,7 @@ from assay.compiler.remarks.remark import Remark
 from assay.compiler.static_entry import entry_functions, with_parameters
 from assay.compiler.static_plan import StaticPlan, static_plan
 from assay.compiler.stored_constants import append, pack
-from assay.compiler.target import resolve_target
+from assay.compiler.target import Isa, resolve_target
 from assay.compiler.trace import Trace
 from assay.errors import CompileError
 from assay.model.facts import Model
@@ -159,14 +162,23 @@ def _build(mod: Any, job: Job, target: Any, trace: Trace) -> tuple[Any, int, Sta
         weights = tvm_api.constant_bytes(mod["main"])
         weights += sum(map(tvm_api.tensor_bytes, plan.constants if plan else ()))
         executable = tvm_api.build_executable(
-            mod, target, _entry_maker(plan, job) if plan else None
+            mod, target, _entry_maker(plan, job, trace) if plan else None
         )
         return executable, weights, plan
 
 
-def _entry_maker(plan: StaticPlan, job: Job) -> tvm_api.EntryMaker:
+def _entry_maker(plan: StaticPlan, job: Job, trace: Trace) -> tvm_api.EntryMaker:
     kernels = frozenset(call.kernel for call in plan.calls)
-    return tvm_api.EntryMaker(kernels, partial(entry_functions, plan, job.target.isa.arch))
+    isa = job.target.isa
+    work_us = {call.symbol: _work_us(isa, call) for call in trace.kernels()}
+    make = partial(entry_functions, plan, isa.arch, work_us)
+    return tvm_api.EntryMaker(kernels, make)
+
+
+def _work_us(isa: Isa, call: KernelCall) -> float:
+    dot = choose_dot(isa)
+    several = dot.fused and call.input_dtypes[:1] in (("int8",), ("uint8",))
+    return estimated_us(isa, 2 * call.macs // (dot.taps if several else 1), call.bytes_moved)
 
 
 def _stock(mod: Any, job: Job, target: Any) -> tuple[Any, Facts, None]:

@@ -20,6 +20,7 @@ from tvm.relax.expr_functor import PyExprMutator, mutator
 
 from assay.compiler.entry_names import ENTRY
 from assay.compiler.kernel_shares import SharedBody, shared_body
+from assay.compiler.kernels.work import WORTH_A_TEAM_US
 from assay.compiler.static_plan import Place, PlannedCall, StaticPlan
 from assay.compiler.team import CLAIM, FINISH, team_code
 
@@ -61,13 +62,16 @@ class _Parameters(PyExprMutator):
         return self._variables.get(op, op)
 
 
-def entry_functions(plan: StaticPlan, arch: str, kernels: dict[Any, Any]) -> dict[Any, Any]:
+def entry_functions(
+    plan: StaticPlan, arch: str, work_us: dict[str, float], kernels: dict[Any, Any]
+) -> dict[Any, Any]:
     """Return the functions that take the kernels' place in a module, ``ENTRY`` among them.
 
     ``kernels`` are the plan's, by their variables in the module, lowered up to their calling
     convention. Each one's code moves to a private function of plain pointers, a share and the
     number of shares, which the entry calls; what stays under its name checks its arguments for the
-    virtual machine and calls that, too. ``arch`` is the machine's, for how threads wait.
+    virtual machine and calls that, too. ``arch`` is the machine's, for how threads wait;
+    ``work_us`` are estimates of the kernels' times, by name.
     """
     functions: dict[Any, Any] = {}
     bare: dict[str, _Kernel] = {}
@@ -78,7 +82,7 @@ def entry_functions(plan: StaticPlan, arch: str, kernels: dict[Any, Any]) -> dic
         functions[bare[name].function] = _bare(kernel, name, shared)
         functions[variable] = _checked(kernel, name, bare[name])
     attrs = next(iter(kernels.values())).attrs
-    functions[GlobalVar(ENTRY)] = _Entry(plan, bare).function(arch, attrs)
+    functions[GlobalVar(ENTRY)] = _Entry(plan, bare, work_us).function(arch, attrs)
     return functions
 
 
@@ -139,6 +143,7 @@ class _Entry:
 
     plan: StaticPlan
     bare: dict[str, _Kernel]
+    work_us: dict[str, float]
 
     def function(self, arch: str, attrs: Any) -> Any:
         """Return the function: the plan as it is for one thread, in steps for several."""
@@ -164,11 +169,12 @@ class _Entry:
 
     def _together(self, table: Any, threads: Any, calls: Sequence[PlannedCall]) -> Any:
         """Return the loop over the threads; each goes through all steps."""
+        shared = [call for call in calls if self._most(call) > 1]
+        if sum(self.work_us[call.kernel] for call in shared) < WORTH_A_TEAM_US:
+            return self._alone(table, calls)
         # What one thread has to do in a row is one step.
         grouped = groupby(enumerate(calls), lambda each: each[0] if self._most(each[1]) > 1 else -1)
         steps = [[call for _, call in group] for _, group in grouped]
-        if len(steps) == 1 and self._most(steps[0][0]) == 1:
-            return self._alone(table, calls)
         before, count = tirx.Var("before", "uint64"), tirx.Var("count", "int32")
         thread = tirx.Var("thread", "int32")
         share, failed = (tirx.decl_buffer((1,), "int32", name) for name in ("share", "failed"))

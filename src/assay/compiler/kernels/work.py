@@ -11,14 +11,23 @@ Sharing = Literal["nothing", "rows", "panels"]
 
 NOMINAL_GHZ = 3.0
 NOMINAL_GB_PER_S = 10.0  # what one core draws from memory, at the low end of server CPUs
-WORTH_SPLITTING_US = 20.0  # starting and joining a parallel region takes 1 us if threads are awake
+NOMINAL_CACHE_GB_PER_S = 64.0  # and from the second-level cache
+# Measured on Zen 4 by the two threads of a network of ten kernels, with `benchmarks.peers`: to
+# share a kernel out takes 0.3 us, to start and to join the threads 1 us.
+WORTH_SPLITTING_US = 1.0
+WORTH_A_TEAM_US = 6.0
 ACCEPTABLE_BALANCE = 0.85  # busy share of the threads; below it, look for another way to split
 
 
 def estimated_us(isa: Isa, flops: int, bytes_moved: int) -> float:
-    """Estimate a kernel's time on one core: one vector multiply-add per cycle, or memory."""
+    """Estimate a kernel's time on one core: one vector multiply-add per cycle, or memory.
+
+    What fits into half the second-level cache is taken to be there.
+    """
     compute_us = flops / (2 * isa.lanes() * NOMINAL_GHZ * 1e3)
-    return max(compute_us, bytes_moved / (NOMINAL_GB_PER_S * 1e3))
+    cached = bytes_moved <= isa.l2_bytes // 2
+    rate = NOMINAL_CACHE_GB_PER_S if cached else NOMINAL_GB_PER_S
+    return max(compute_us, bytes_moved / (rate * 1e3))
 
 
 def task_count(isa: Isa, parallel: int, flops: int, bytes_moved: int) -> int:
