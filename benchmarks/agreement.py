@@ -43,6 +43,7 @@ class Findings:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = Lock()
+        self._commit = _commit()
         self.all = json.loads(path.read_text()) if path.is_file() else {"models": {}}
         self.all |= {"machine": machine_facts(), "versions": versions()}
 
@@ -59,7 +60,7 @@ class Findings:
             if pair is None:
                 known |= message
             else:
-                known["builds"][pair] = message
+                known["builds"][pair] = message | {"commit": self._commit}
                 print(f"{name} {pair}: {verdict(known, message)}", flush=True)
             write_text(self._path, json.dumps(self.all) + "\n")
 
@@ -84,6 +85,13 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         for done in [pool.submit(compare, *each) for each in product(options.levels, present)]:
             done.result()
     return found.all
+
+
+def _commit() -> str:
+    """Return what the builds are of, '' outside of a repository."""
+    command = ["git", "describe", "--always", "--dirty", "--exclude=*"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    return done.stdout.strip()
 
 
 def _worker(path: Path, cache: Path, pairs: list[str]) -> Iterator[dict[str, Any]]:

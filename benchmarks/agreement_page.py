@@ -173,8 +173,16 @@ def _conditions(found: dict[str, Any], models: Sequence[tuple[str, dict[str, Any
         f"Software: {machine['os']}, Python {machine['python']}, "
         + ", ".join(f"{name} {number}" for name, number in versions.items()),
         f"{count} builds of {len(models)} networks; where it says not run, a build is missing here",
+        f"Commits: {_commits(models)}",
     ]
     return "\n".join(f"- {line}" for line in lines)
+
+
+def _commits(models: Sequence[tuple[str, dict[str, Any]]]) -> str:
+    """Return how many builds are of which commit of assay."""
+    names = (build.get("commit", "") for _, known in models for build in known["builds"].values())
+    found = Counter(names).most_common()
+    return ", ".join(f"{name or 'earlier ones'} ({count} builds)" for name, count in found)
 
 
 def _markdown(rows: Sequence[Sequence[str]]) -> str:

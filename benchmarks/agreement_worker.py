@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -101,33 +102,23 @@ def difference(spec: TensorSpec, ours: list[Array], reference: list[Array]) -> d
     return {"name": spec.name, "steps": counted}
 
 
-def expected_of(path: Path, model: Model, cache: Path) -> tuple[Outputs, Outputs]:
-    """Return what LiteRT's reference kernels and its XNNPACK compute; the slow part is kept."""
-    file = cache / f"{path.stem}-{model.sha256[:16]}.npz"
+def kept(file: Path, compute: Callable[[], Outputs]) -> Outputs:
+    """Return what was computed before, by an earlier process, too; the references are slow."""
     if not file.is_file():
-        both = (
-            outputs_of(open_litert(path, reference=True), path),
-            outputs_of(open_litert(path), path),
-        )
         arrays = {
-            f"{kind}_{seed}_{index}": value
-            for kind, found in zip(("reference", "xnnpack"), both, strict=True)
-            for seed, values in enumerate(found)
+            f"{seed}_{index}": value
+            for seed, values in enumerate(compute())
             for index, value in enumerate(values)
         }
-        cache.mkdir(parents=True, exist_ok=True)
+        file.parent.mkdir(parents=True, exist_ok=True)
         with replace_file(file) as temporary, temporary.open("wb") as opened:
             np.savez(opened, **arrays)
-    with np.load(file) as kept:
-        count = len(model.outputs)
-        reference, xnnpack = (
-            [[kept[f"{kind}_{seed}_{index}"] for index in range(count)] for seed in range(INPUTS)]
-            for kind in ("reference", "xnnpack")
-        )
-    return reference, xnnpack
+    with np.load(file) as found:
+        count = len(found.files) // INPUTS
+        return [[found[f"{seed}_{index}"] for index in range(count)] for seed in range(INPUTS)]
 
 
-def exact_of(path: Path, model: Model, specs: tuple[TensorSpec, ...]) -> Outputs | None:
+def exact_of(path: Path, model: Model, file: Path) -> Outputs | None:
     """Return the outputs of an FP32 network in float64, None if an operator of it is missing."""
     if model.precision != "fp32":
         return None
@@ -135,7 +126,8 @@ def exact_of(path: Path, model: Model, specs: tuple[TensorSpec, ...]) -> Outputs
         network = Float64(path)
     except ValueError:
         return None
-    return [network(*feeds(path, specs, seed)) for seed in range(INPUTS)]
+    specs = open_litert(path).inputs
+    return kept(file, lambda: [network(*feeds(path, specs, seed)) for seed in range(INPUTS)])
 
 
 def error(ours: Outputs, exact: Outputs) -> dict[str, float]:
@@ -161,18 +153,22 @@ def main() -> None:
     """Compare every build that was asked for, in that order."""
     path, cache = Path(sys.argv[1]), Path(sys.argv[2])
     model = read(path)
-    reference, xnnpack = expected_of(path, model, cache)
+    key = cache / f"{path.stem}-{model.sha256[:16]}"
+    plain = kept(
+        Path(f"{key}-reference.npz"), lambda: outputs_of(open_litert(path, reference=True), path)
+    )
+    xnnpack = kept(Path(f"{key}-xnnpack.npz"), lambda: outputs_of(open_litert(path), path))
     facts = {"precision": model.precision, "sha256": model.sha256, "macs": model.macs}
-    exact = exact_of(path, model, open_litert(path).inputs)
+    exact = exact_of(path, model, Path(f"{key}-float64.npz"))
     if exact is not None:
-        facts["error"] = {"reference": error(reference, exact), "xnnpack": error(xnnpack, exact)}
-    _say({"xnnpack": compare(model, xnnpack, reference), **facts})
+        facts["error"] = {"reference": error(plain, exact), "xnnpack": error(xnnpack, exact)}
+    _say({"xnnpack": compare(model, xnnpack, plain), **facts})
     for pair in sys.argv[3:]:
         level, layout = pair.split(":")
         config = Config(opt_level=int(level), layout=layout)  # type: ignore[arg-type]
         build = compile_model(model, config)
         ours = outputs_of(open_build(build), path)
-        found = {"outputs": compare(model, ours, reference), "compile_s": build.manifest.compile_s}
+        found = {"outputs": compare(model, ours, plain), "compile_s": build.manifest.compile_s}
         if exact is not None:
             found["error"] = error(ours, exact)
         _say({"build": pair, **found})
