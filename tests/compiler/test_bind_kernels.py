@@ -339,3 +339,21 @@ def test_attention_needs_no_transposes(tmp_path):
     mixed = graph.op("BATCH_MATMUL", [scores, value], heads)
     graph.output(graph.op("TRANSPOSE", [mixed, swapped], (1, 9, 3, 8)))
     assert check(graph, tmp_path) == "3 call_tir"
+
+
+@pytest.mark.parametrize("layout", ["nhwc", "nchw"])
+def test_prelu_joins_the_convolution(tmp_path, layout):
+    graph, x = start(c=4)
+    y, shape = conv(graph, x, (1, 9, 7, 4, 11), kernel=3)
+    slope = graph.constant("slope", weights(1, 1, 11))
+    y = graph.op("PRELU", [y, slope], shape)
+    graph.output(y)
+    left = check(graph, tmp_path, layout=layout)
+    assert left == ("1 call_tir" if layout == "nhwc" else "3 call_tir")  # transposes at the ends
+
+
+def test_prelu_alone_is_one_kernel(tmp_path):
+    graph, x = start()
+    slope = graph.constant("slope", weights(1, 1, 5))
+    graph.output(graph.op("PRELU", [x, slope], (1, 9, 7, 5)))
+    assert check(graph, tmp_path) == "1 call_tir"

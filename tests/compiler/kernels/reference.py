@@ -52,6 +52,7 @@ BINARY = {
     "divide": np.divide,
     "maximum": np.maximum,
     "minimum": np.minimum,
+    "prelu": lambda left, right: np.where(left > 0, left, right * left),
     "subtract_from": lambda left, right: right - left,
     "divide_into": lambda left, right: right / left,
 }

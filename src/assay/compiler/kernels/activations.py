@@ -99,6 +99,13 @@ UNARY: Mapping[str, Unary] = MappingProxyType(
 )
 """TFLite's activations, and the unary operators that need no more than these."""
 
+
+def _prelu(value: Expr, slope: Expr) -> Expr:
+    """PReLU as the importer spells it, so that standing alone or not it gives the same bits."""
+    zero = tirx.const(0.0, value.ty)
+    return maximum(value, zero) + minimum(value, zero) * slope
+
+
 BINARY: Mapping[str, Callable[[Expr, Expr], Expr]] = MappingProxyType(
     {
         "add": lambda left, right: left + right,
@@ -107,6 +114,7 @@ BINARY: Mapping[str, Callable[[Expr, Expr], Expr]] = MappingProxyType(
         "divide": lambda left, right: left / right,
         "maximum": maximum,
         "minimum": minimum,
+        "prelu": _prelu,
         "subtract_from": lambda left, right: right - left,
         "divide_into": lambda left, right: right / left,
     }

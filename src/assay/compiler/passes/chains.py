@@ -118,7 +118,8 @@ def _next(graph: Graph, var: Any, channel_axis: int = -1) -> Found | None:
     """Return the step that follows, its operand if any, and the variables it defines."""
     users = graph.users.get(var, [])
     if len(users) == 2 and None not in users:
-        return _swish(graph, var, users) or _hard_swish(graph, var, users)
+        curve = _swish(graph, var, users) or _hard_swish(graph, var, users)
+        return curve or _prelu(graph, users, channel_axis)
     if len(users) != 1 or users[0] is None:
         return None
     return _step(graph, var, users[0], channel_axis)
@@ -196,6 +197,23 @@ def _hard_swish(graph: Graph, var: Any, users: list[Any]) -> Found | None:
             continue
         if _is_constant_step(graph, scaled, "divide", 6.0):
             return unary("hard_swish"), None, [shifted, limited, product, scaled]
+    return None
+
+
+def _prelu(graph: Graph, users: list[Any], channel_axis: int) -> Found | None:
+    """Match ``maximum(v, 0) + minimum(v, 0) * slope``."""
+    for positive, negative in (users, users[::-1]):
+        total, scaled = graph.only_user(positive), graph.only_user(negative)
+        halves = _is_constant_step(graph, positive, "maximum", 0.0) and _is_constant_step(
+            graph, negative, "minimum", 0.0
+        )
+        joins = graph.calls(total) == "add" and graph.only_user(scaled) is total
+        if not halves or not joins or graph.calls(scaled) != "multiply":
+            continue
+        found = _binary(graph, negative, scaled, channel_axis)
+        if found is not None:
+            step = Step("prelu", found[0].operand, found[0].constants)
+            return step, found[1], [positive, negative, scaled, total]
     return None
 
 
