@@ -88,6 +88,11 @@ OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "SPACE_TO_DEPTH": ("SpaceToDepthOptions", {"block_size": 2}),
     "MAXIMUM": ("MaximumMinimumOptions", {}),
     "MINIMUM": ("MaximumMinimumOptions", {}),
+    "L2_NORMALIZATION": ("L2NormOptions", _ACTIVATION),
+    "LOCAL_RESPONSE_NORMALIZATION": (
+        "LocalResponseNormalizationOptions",
+        {"radius": 5, "bias": 1.0, "alpha": 1.0, "beta": 0.5},
+    ),
     "IF": ("IfOptions", {"then_subgraph_index": 1, "else_subgraph_index": 2}),
     "WHILE": ("WhileOptions", {"cond_subgraph_index": 1, "body_subgraph_index": 2}),
 }
