@@ -52,6 +52,29 @@ def test_tvms_own_pipeline(assay, files):
     np.testing.assert_allclose(load(out)(x), x.mean(axis=(1, 2)), atol=1e-6)
 
 
+def test_a_part_of_a_graph_for_a_batch(assay, files):
+    """--batch fills what the file leaves open; --inputs and --outputs go round what is unknown."""
+    graph = GraphBuilder()
+    x = graph.input("x", (1, 2), shape_signature=(-1, 2))
+    y = graph.op("NEG", [x], (1, 2), output="y", shape_signature=(-1, 2))
+    z = graph.op("ABS", [y], (1, 2), output="z", shape_signature=(-1, 2))
+    end = graph.op("CUSTOM:Mystery", [z], (1, 2), output="end")
+    graph.output(end)
+    graph.signature("serve", {"image": x}, {"scores": end})
+    (files / "net.tflite").write_bytes(graph.build())
+    command = ("compile", files / "net.tflite", "-o", files / "part.so", "--target", "llvm")
+    done = assay(*command, "--batch", 3, "--inputs", "image", "--outputs", "z", "--outputs", "y")
+    assert done.code == 0, done.err
+    v = np.float32([[1, -2], [3, 4], [-5, 6]])
+    z, y = load(files / "part.so")(v)
+    np.testing.assert_array_equal(z, np.abs(v))
+    np.testing.assert_array_equal(y, -v)
+    assert assay("inspect", files / "net.tflite", "--json", files / "net.json").code == 0
+    assert json.loads((files / "net.json").read_text())["signatures"] == [
+        {"key": "serve", "subgraph": 0, "inputs": {"image": 0}, "outputs": {"scores": 3}}
+    ]
+
+
 def test_another_machine_can_be_compiled_for(assay, files):
     target = "llvm -mtriple=aarch64-linux-gnu -mcpu=cortex-a72"
     out = files / "arm.so"
