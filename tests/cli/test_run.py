@@ -11,6 +11,7 @@ import pytest
 from tests.builder import GraphBuilder
 from tests.lab import toy
 from tests.lab.runs import assay_command
+from tests.runtimes import onnx_builder
 
 
 @pytest.fixture
@@ -256,7 +257,9 @@ class TestRefused:
 
 def test_onnx_without_its_package(files):
     """The package is hidden from a process of its own, as if it were not installed."""
-    (files / "model.onnx").write_bytes(b"\x08\x07")
+    relu = onnx_builder.node("Relu", ["x"], ["y"])
+    given, result = [("x", "float32", [1, 2])], [("y", "float32", [1, 2])]
+    (files / "model.onnx").write_bytes(onnx_builder.model([relu], given, result))
     hidden = files / "hidden"
     hidden.mkdir()
     (hidden / "sitecustomize.py").write_text("import sys; sys.modules['onnxruntime'] = None")
