@@ -74,6 +74,10 @@ class KernelCall:
         return cls(**fields)
 
 
+TRANSPOSE = "transpose"
+"""What TVM calls a transpose in the names of kernels, and assay too."""
+
+
 def parts_of(name: str) -> tuple[str, ...]:
     """Split the name that TVM gives a fused kernel into words.
 

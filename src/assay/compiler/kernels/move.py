@@ -59,6 +59,12 @@ class Move:
     boxes: tuple[Box, ...]
     fill: float = 0.0
 
+    @property
+    def transposes(self) -> bool:
+        """Whether it is all of one input in another order."""
+        whole = [prod(shape) for shape in self.inputs] == [prod(self.output_shape)]
+        return whole and len(self.boxes) == 1
+
 
 def applicable(problem: Move) -> bool:
     """Tell whether elements are of a type that kernels hold in vectors."""

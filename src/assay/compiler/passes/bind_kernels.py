@@ -15,9 +15,11 @@ from tvm import relax
 from tvm.relax.expr_functor import PyExprMutator, mutator
 
 from assay.compiler import tvm_api
+from assay.compiler.kernel_calls import TRANSPOSE
 from assay.compiler.kernels import depthwise, expand_depthwise, pointwise
 from assay.compiler.kernels.builder import with_parameter_shapes
 from assay.compiler.kernels.expand_depthwise import ExpandDepthwise
+from assay.compiler.kernels.move import Move
 from assay.compiler.kernels.problem import Conv2d
 from assay.compiler.kernels.select import generator_for
 from assay.compiler.passes.chains import Chain, Graph, chain_after
@@ -167,6 +169,8 @@ class _Binder(PyExprMutator):
         key = (problem, shapes)
         if key not in self._kernels:
             kind = generator.__name__.partition(".kernels.")[2].replace(".", "_")
+            if isinstance(problem, Move) and problem.transposes:
+                kind = TRANSPOSE
             name = f"{kind}_{len(self._kernels)}"
             function = generator.generate(problem, self._isa, name, _PLANNED_TASKS)
             function = with_parameter_shapes(function, shapes)
