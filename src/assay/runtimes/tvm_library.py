@@ -1,4 +1,4 @@
-"""The half of TVM that runs code, without the one that compiles: 44 MB of memory and not 190.
+"""The half of TVM that runs code, without the one that compiles and needs most of the memory.
 
 ``import tvm`` brings the compiler, with LLVM in it. A compiled library needs only
 ``libtvm_runtime``, which the package ``tvm_ffi`` can use on its own. Written for TVM 0.27.
