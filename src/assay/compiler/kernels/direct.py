@@ -23,7 +23,7 @@ from assay.compiler.kernels.builder import (
     minimum,
     within,
 )
-from assay.compiler.kernels.epilogue_writer import EpilogueWriter, Pixels, TileWriter
+from assay.compiler.kernels.epilogue_writer import EpilogueWriter, Pixels, ResultWriter
 from assay.compiler.kernels.microkernel import add_outer_product
 from assay.compiler.kernels.panels import (
     PanelRun,
@@ -151,7 +151,7 @@ class DirectWriter:
     plan: Plan
     source: Buffer
     weights: Buffer
-    epilogue: TileWriter
+    epilogue: ResultWriter
     output: Buffer
     part: Part | None = None
 

@@ -33,7 +33,7 @@ class Pixels:
         return self.corner + (row * self.row_step + column * self.column_step)
 
 
-class TileWriter(Protocol):
+class ResultWriter(Protocol):
     """What becomes of register tiles: they start from something and end in memory."""
 
     def start_tile(
