@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from assay.cli.rows import layer_name
 from assay.data import DIGITS_FP32
 from tests.compiler.digits import built
 
@@ -19,6 +20,9 @@ def test_a_library_is_profiled_without_its_model(assay, tmp_path):
     kernels = json.loads((tmp_path / "p.json").read_text())["kernels"]
     symbols = [each["call"]["symbol"] for each in kernels]
     assert symbols == [each.symbol for each in build.manifest.kernels]
+    for each in kernels:  # each whole, on a line of its own
+        layer = layer_name(each["call"]["layers"][-1]["name"])
+        assert any(each["call"]["symbol"] in line and layer in line for line in out.splitlines())
 
 
 def test_an_unknown_order_is_refused(assay):

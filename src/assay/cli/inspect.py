@@ -10,12 +10,15 @@ import typer
 from assay.cli import options
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
 
     from assay.compiler.frontend.support import Unsupported
     from assay.model.facts import Model
     from assay.model.inspection import OperatorFacts
     from assay.model.spec import TensorSpec
+
+_CAPTION = "weights and data in bytes; data is what an inference reads and writes"
 
 
 def inspect_model(
@@ -117,7 +120,10 @@ def _print(
         soft_wrap=True,
     )
     console.print(_borders(model))
-    console.print(_layers(operators) if layers else _sums(operators))
+    if layers:
+        _print_layers(operators, console)
+    else:
+        console.print(_sums(operators))
     if not missing:
         console.print("assay compiles all of its operators.")
         return
@@ -145,8 +151,11 @@ def _cells(title: str, spec: TensorSpec) -> tuple[Any, ...]:
     scale = zero_point = ""
     if spec.quantization is not None:
         scale, zero_point = _values(spec.quantization.scale), _values(spec.quantization.zero_point)
-    shape = "x".join("?" if extent < 0 else str(extent) for extent in spec.shape) or "scalar"
-    return title, Text(spec.name), spec.dtype, shape, scale, zero_point
+    return title, Text(spec.name), spec.dtype, _extents(spec.shape), scale, zero_point
+
+
+def _extents(shape: tuple[int, ...]) -> str:
+    return "x".join("?" if extent < 0 else str(extent) for extent in shape) or "scalar"
 
 
 def _values(values: tuple[float, ...]) -> str:
@@ -154,9 +163,14 @@ def _values(values: tuple[float, ...]) -> str:
 
 
 def _sums(operators: tuple[OperatorFacts, ...]) -> Table:
+    from rich.table import Table
+
     from assay.model.inspection import tallies
 
-    table = _table("operator", "quantization", "count", "M MACs", "parameters", "weights", "data")
+    table = Table(caption=_CAPTION)
+    for title in ("operator", "quantization", "count", "M MACs", "parameters", "weights", "data"):
+        words = title in ("operator", "quantization")
+        table.add_column(title, justify="left" if words else "right", overflow="fold")
     for each in tallies(operators):
         table.add_row(
             each.name,
@@ -170,29 +184,21 @@ def _sums(operators: tuple[OperatorFacts, ...]) -> Table:
     return table
 
 
-def _layers(operators: tuple[OperatorFacts, ...]) -> Table:
-    from rich.text import Text
+def _print_layers(operators: tuple[OperatorFacts, ...], console: Console) -> None:
+    from assay.cli.rows import layer_name, print_rows
 
-    table = _table("", "operator", "quantization", "layer", "shape", "M MACs", "weights", "data")
-    for each in operators:
-        table.add_row(
+    words = ("operator", "shape", "quantization", "layer")
+    rows = [
+        (
             str(each.index),
-            each.name,
-            each.scheme,
-            Text(each.layer),
-            " ".join("x".join(map(str, shape)) or "scalar" for shape in each.shapes),
             f"{each.macs / 1e6:,.2f}",
             f"{each.weight_bytes:,}",
             f"{each.read_bytes + each.written_bytes:,}",
+            each.name,
+            " ".join(map(_extents, each.shapes)),
+            each.scheme,
+            layer_name(each.layer),
         )
-    return table
-
-
-def _table(*titles: str) -> Table:
-    from rich.table import Table
-
-    table = Table(caption="weights and data in bytes; data is what an inference reads and writes")
-    for title in titles:
-        numbers = title in ("", "count", "M MACs", "parameters", "weights", "data")
-        table.add_column(title, justify="right" if numbers else "left", overflow="fold")
-    return table
+        for each in operators
+    ]
+    print_rows(("", "M MACs", "weights", "data", *words), rows, words, _CAPTION, console)

@@ -96,41 +96,45 @@ def _as_dict(result: Profile, peaks: Peaks | None) -> dict[str, Any]:
 def _print(result: Profile, sort: str, peaks: Peaks | None) -> None:
     from rich.console import Console
     from rich.table import Table
-    from rich.text import Text
 
+    from assay.cli.rows import layer_name, print_rows
     from assay.timing.profile import class_sums
     from assay.timing.roofline import roof_of
 
-    table = Table(caption="us: median; GB/s: all that the kernel reads and writes")
-    for title in ("", "kernel", "operators", "layer", "us", "share", "Gop/s", "GB/s"):
-        words = title in ("kernel", "operators", "layer")
-        table.add_column(title, justify="left" if words else "right", overflow="fold")
-    if peaks is not None:
-        table.add_column("of peak", justify="right")
-        table.add_column("roof")
-    rows = list(enumerate(result.kernels))
+    titles = ["", "us", "share", "Gop/s", "GB/s"]
+    titles += [] if peaks is None else ["of peak", "roof"]
+    titles += ["kernel", "layer", "operators"]
+    words = ("kernel", "operators", "layer", "roof")
+    caption = "us: median; GB/s: all that the kernel reads and writes"
+    order = list(enumerate(result.kernels))
     if sort == "time":
-        rows.sort(key=lambda row: -row[1].median_ms)
-    for index, kernel in rows:
+        order.sort(key=lambda numbered: -numbered[1].median_ms)
+    rows = []
+    for index, kernel in order:
         call = kernel.call
         roof = None if peaks is None else roof_of(kernel, peaks)
-        table.add_row(
+        cells = [
             str(index),
-            call.symbol,
-            call.title,
-            Text(call.layers[-1].name if call.layers else ""),
             f"{kernel.median_ms * 1e3:,.1f}",
             f"{result.share(kernel):.1%}",
             f"{kernel.gops:,.1f}" if call.macs else "",
             f"{kernel.gbps:,.1f}",
-            *([] if roof is None else [f"{roof.share:.0%}", f"{roof.bound} ({roof.level})"]),
+        ]
+        if roof is not None:
+            cells += [f"{roof.share:.0%}", f"{roof.bound} ({roof.level})"]
+        rows.append(
+            [
+                *cells,
+                call.symbol,
+                layer_name(call.layers[-1].name if call.layers else ""),
+                call.title,
+            ]
         )
     gap = result.gap_ms
-    table.add_row(
-        "", "", "(outside of kernels)", "", f"{gap * 1e3:,.1f}", f"{gap / result.total_ms:.1%}"
-    )
+    cells = ["", f"{gap * 1e3:,.1f}", f"{gap / result.total_ms:.1%}", *[""] * (len(titles) - 6)]
+    rows.append([*cells, "(outside of kernels)", "", ""])
     console = Console()
-    console.print(table)
+    print_rows(titles, rows, words, caption, console)
     sums = Table()
     for title in ("operators", "kernels", "us", "share", "M MACs"):
         sums.add_column(title, justify="left" if title == "operators" else "right", overflow="fold")
