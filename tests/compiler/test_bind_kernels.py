@@ -258,16 +258,17 @@ def test_level_4_fuses_an_expansion_that_outgrows_the_cache_with_its_depthwise_l
     assert check(graph, tmp_path, opt_level=4) == "1 call_tir"
 
 
-def test_level_4_takes_winograd_where_it_pays(tmp_path):
+@pytest.mark.parametrize(("layout", "kernel"), [("nhwc", " winograd"), ("nchw", " nchw_winograd")])
+def test_level_4_takes_winograd_where_it_pays(tmp_path, layout, kernel):
     graph, x = start(h=28, w=28, c=64)
     y, _ = conv(graph, x, (1, 28, 28, 64, 64), kernel=3, activation="RELU")
     graph.output(y)
     path = tmp_path / "model.tflite"
     path.write_bytes(graph.build())
-    text = {o: assay.compile(path, opt_level=o).executable.as_text() for o in (3, 4)}
-    assert "winograd" not in text[3]
-    assert "winograd" in text[4]
-    check(graph, tmp_path, opt_level=4)
+    text = {o: assay.compile(path, layout=layout, opt_level=o).executable.as_text() for o in (3, 4)}
+    assert kernel not in text[3]
+    assert kernel in text[4]
+    check(graph, tmp_path, layout=layout, opt_level=4)
 
 
 def test_below_level_3_nothing_is_bound(tmp_path):

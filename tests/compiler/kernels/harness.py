@@ -90,6 +90,13 @@ def check_conv2d(algorithm, problem, text, parallel=1, scale=1.0, caches=None):
 
     ``caches`` replaces the sizes of caches that the kernel is generated for. Returns the kernel.
     """
+    function, actual, expected, _ = run_conv2d(algorithm, problem, text, parallel, caches)
+    assert_close(actual, expected, int(np.prod(problem.weights_shape[:3])), scale)
+    return function
+
+
+def run_conv2d(algorithm, problem, text, parallel=1, caches=None):
+    """Return an algorithm's kernel, its outputs, the expected ones, and their sums, all NHWC."""
     assert algorithm.applicable(problem)
     rng = np.random.default_rng(0)
     x, weights = random(rng, *problem.input_shape), random(rng, *problem.weights_shape)
@@ -108,8 +115,7 @@ def check_conv2d(algorithm, problem, text, parallel=1, scale=1.0, caches=None):
     sums = reference.conv2d(last, channels_last(x), weights, *map(channels_last, gates))
     operands = [channels_last(operand) for operand in operands]
     expected = reference.epilogue(problem.epilogue.steps, sums, operands)
-    assert_close(channels_last(actual), expected, int(np.prod(weights.shape[:3])), scale)
-    return function
+    return function, channels_last(actual), expected, sums
 
 
 try:

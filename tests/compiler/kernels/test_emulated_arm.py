@@ -40,6 +40,7 @@ from tests.compiler.kernels.int8 import test_pool as int8_pool
 from tests.compiler.kernels.int8 import test_softmax as int8_softmax
 from tests.compiler.kernels.int8.harness import ARM_PLAIN, ARM_SDOT
 from tests.compiler.kernels.nchw import problems
+from tests.compiler.kernels.nchw import test_winograd as nchw_winograd
 
 pytestmark = pytest.mark.skipif(
     emulated.EMULATOR is None, reason="needs qemu-aarch64, of Debian's package qemu-user"
@@ -76,6 +77,7 @@ FLOAT = {
     "elementwise": lambda: test_elementwise.check(
         Elementwise((3, 21), ((3, 21),), (unary("tanh"), unary("swish"))), ARM
     ),
+    "nchw winograd": lambda: nchw_winograd.check(nchw_winograd.conv_problem((6, 7), 5, 9), ARM),
     "nchw convolution": lambda: check_conv2d(
         nchw_convolution, problems.convolution((5, 6), (3, 7), (3, 3), stride=(2, 2)), ARM
     ),

@@ -9,15 +9,13 @@ from assay.compiler.kernels import winograd
 from assay.compiler.kernels.epilogue import Epilogue, bias, clip, gate, residual, unary
 from assay.compiler.kernels.problem import Conv2d
 from assay.compiler.kernels.winograd_transforms import transform_weights, transforms
-from tests.compiler.kernels import reference
 from tests.compiler.kernels.harness import (
     ARM,
     SSE2,
     TARGETS,
     compile_kernel,
     isa,
-    random,
-    run,
+    run_conv2d,
 )
 
 BOUNDS = {2: 1e-5, 4: 3e-5}  # largest error over the root mean square of the sums
@@ -32,19 +30,11 @@ def conv_problem(image, in_c, out_c, batch=1, **fields):
     return Conv2d(**shape, kernel_h=3, kernel_w=3, **{**sizes, **fields})
 
 
-def check(problem, text, parallel=1):
-    assert winograd.applicable(problem)
-    rng = np.random.default_rng(0)
-    x, weights = random(rng, *problem.input_shape), random(rng, *problem.weights_shape)
-    shapes = problem.epilogue.operand_shapes(problem.output_shape)
-    operands = [random(rng, *shape) for shape in shapes]
-    function = winograd.generate(problem, isa(text), "kernel", parallel)
-    packed = winograd.pack(problem, isa(text), weights)
-    actual = run(function, text, [x, packed, *operands], problem.output_shape)
-    sums = reference.conv2d(problem, x, weights)
-    expected = reference.epilogue(problem.epilogue.steps, sums, operands)
+def check(problem, text, parallel=1, algorithm=winograd, caches=None):
+    function, actual, expected, sums = run_conv2d(algorithm, problem, text, parallel, caches)
     bound = BOUNDS[winograd.output_tile(problem, isa(text))]
     assert np.abs(actual - expected).max() <= bound * max(1.0, np.sqrt(np.mean(sums**2)))
+    return function
 
 
 @pytest.fixture(params=[2, 4], ids=["F2", "F4"])
@@ -94,10 +84,8 @@ def test_the_stated_error_bound_holds_for_many_channels(output_tile):
 
 @pytest.mark.parametrize("parallel", [2, 5])
 def test_threads_take_blocks_of_tiles(parallel):
-    problem = conv_problem((18, 19), 32, 48)
-    function = winograd.generate(problem, isa("native"), "kernel", parallel)
+    function = check(conv_problem((18, 19), 32, 48), "native", parallel)
     assert "T.parallel" in function.script()
-    check(problem, "native", parallel)
 
 
 def test_packing_does_not_depend_on_the_number_of_threads():

@@ -29,6 +29,7 @@ from assay.compiler.kernels.move import Move
 from assay.compiler.kernels.nchw import convolution as nchw_convolution
 from assay.compiler.kernels.nchw import depthwise as nchw_depthwise
 from assay.compiler.kernels.nchw import pool as nchw_pool
+from assay.compiler.kernels.nchw import winograd as nchw_winograd
 from assay.compiler.kernels.pool import Pool2d
 from assay.compiler.kernels.problem import Conv2d, Dense
 from assay.compiler.kernels.reduction import Reduction
@@ -60,9 +61,10 @@ def generator_for(problem: Any, isa: Isa, aggressive: bool = False) -> Generator
     """
     if isinstance(problem, Conv2d):
         few = narrow.applicable(problem) and narrow.worthwhile(problem, isa)
-        may_winograd = aggressive and not (few and narrow.fits_a_vector(problem, isa))
-        if may_winograd and winograd.applicable(problem) and winograd.worthwhile(problem, isa):
-            return winograd
+        if aggressive and not (few and narrow.fits_a_vector(problem, isa)):
+            for choice in (winograd, nchw_winograd):
+                if choice.applicable(problem) and choice.worthwhile(problem, isa):
+                    return choice
         if few:
             return narrow
     choices = GENERATORS.get(type(problem), ())

@@ -40,10 +40,14 @@ WORTHWHILE_GAIN = 1.2  # below that, not worth different last bits and larger we
 
 def applicable(problem: Conv2d) -> bool:
     """Tell whether the window is 3x3, dense, and moves by single pixels, in NHWC."""
+    return problem.layout == "NHWC" and fits(problem)
+
+
+def fits(problem: Conv2d) -> bool:
+    """Tell whether the window is 3x3, dense, and moves by single pixels."""
     p = problem
     window = (p.kernel_h, p.kernel_w, p.stride_h, p.stride_w, p.dilation_h, p.dilation_w)
-    plain = p.layout == "NHWC" and p.groups == 1 and not p.input_gate
-    return window == (3, 3, 1, 1, 1, 1) and plain
+    return window == (3, 3, 1, 1, 1, 1) and p.groups == 1 and not p.input_gate
 
 
 def worthwhile(problem: Conv2d, isa: Isa) -> bool:
@@ -59,9 +63,13 @@ def output_tile(problem: Conv2d, isa: Isa) -> int:
 
 def pack(problem: Conv2d, isa: Isa, weights: NDArray[np.float32]) -> NDArray[np.float32]:
     """Transform weights HWIO and pack each position's matrix into column panels, flat."""
+    return pack_matrices(_make_plan(problem, isa, 1), weights)
+
+
+def pack_matrices(plan: Plan, weights: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Transform weights HWIO and pack each position's matrix into the plan's panels, flat."""
     import numpy as np
 
-    plan = _make_plan(problem, isa, 1)
     matrices = transform_weights(weights, plan.outputs)
     return np.concatenate([pack_panels(matrix, plan.runs) for matrix in matrices])
 
@@ -72,8 +80,7 @@ def generate(problem: Conv2d, isa: Isa, name: str, parallel: int = 1) -> Any:
     p = problem
     plan = _make_plan(p, isa, parallel)
     source = b.parameter("input", p.input_shape)
-    size = plan.positions * p.in_c * packed_columns(plan.runs)
-    weights = b.parameter("weights", (size,))
+    weights = b.parameter("weights", (plan.packed_size(p.in_c),))
     epilogue = EpilogueWriter(b, p.epilogue, p.output_shape)
     output = b.parameter("output", p.output_shape)
     loop = b.parallel if plan.parallel else b.serial
@@ -86,7 +93,7 @@ def generate(problem: Conv2d, isa: Isa, name: str, parallel: int = 1) -> Any:
         with b.serial(plan.block) as index:
             number = b.let(minimum(block * plan.block + index, plan.tiles - 1))
             tiles.read(number, index, source, data)
-        _multiply(b, p, plan, data, weights, sums)
+        multiply(b, p, plan, data, weights, sums)
         with b.serial(plan.block) as index:
             number = b.let(minimum(block * plan.block + index, plan.tiles - 1))
             tiles.write(number, index, sums, epilogue, output)
@@ -94,7 +101,7 @@ def generate(problem: Conv2d, isa: Isa, name: str, parallel: int = 1) -> Any:
 
 
 @dataclass(frozen=True)
-class _Plan:
+class Plan:
     """Outputs along a tile's side, tiles in all, tiles per block, panels, register tiles' rows."""
 
     outputs: int
@@ -109,6 +116,10 @@ class _Plan:
         """Inputs, and products, of a tile."""
         return (self.outputs + 2) ** 2
 
+    def packed_size(self, in_c: int) -> int:
+        """Elements of the packed weights."""
+        return self.positions * in_c * packed_columns(self.runs)
+
     def step(self, channels: int) -> int:
         """Return the elements from one position's ``block`` x ``channels`` to the next position's.
 
@@ -118,26 +129,32 @@ class _Plan:
         return (lines + 1 - lines % 2) * LINE_FLOATS
 
 
-def _make_plan(p: Conv2d, isa: Isa, parallel: int) -> _Plan:
+def _make_plan(p: Conv2d, isa: Isa, parallel: int) -> Plan:
     outputs = output_tile(p, isa)
-    positions, tiles = (outputs + 2) ** 2, _tile_count(p, outputs)
-    tile_bytes = 4 * positions * (p.in_c + p.out_c)
+    return make_plan(p, isa, parallel, outputs, _tile_count(p, outputs), 1)
+
+
+def make_plan(p: Conv2d, isa: Isa, parallel: int, outputs: int, strips: int, size: int) -> Plan:
+    """Choose blocks of whole strips, each of ``size`` tiles, and panels and register tiles."""
+    positions = (outputs + 2) ** 2
+    strip_bytes = 4 * positions * (p.in_c + p.out_c) * size
     weight_bytes = 4 * positions * p.in_c * p.out_c
     # Each block reads all weights, so where they outgrow the cache, blocks may do so as well.
     block_bytes = max(isa.l2_bytes // 2, weight_bytes)
-    blocks = -(-tiles // max(1, block_bytes // tile_bytes))
+    blocks = -(-strips // max(1, block_bytes // strip_bytes))
     # The panels depend on the rows of a block, and packing must not depend on the threads.
-    runs_tile = choose_tile(isa, -(-tiles // blocks), p.out_c, p.in_c)
+    runs_tile = choose_tile(isa, -(-strips // blocks) * size, p.out_c, p.in_c)
     moved = 4 * (prod(p.input_shape) + prod(p.output_shape))
-    tasks = min(task_count(isa, parallel, p.flops, moved), tiles)
+    tasks = min(task_count(isa, parallel, p.flops, moved), strips)
     blocks = -(-blocks // tasks) * tasks
-    block = -(-tiles // blocks)
+    block = -(-strips // blocks) * size
     runs = split_columns(p.out_c, isa.lanes(), runs_tile.vectors)
-    return _Plan(outputs, tiles, block, runs, split_evenly(block, runs_tile.rows), tasks > 1)
+    rows = split_evenly(block, runs_tile.rows)
+    return Plan(outputs, strips * size, block, runs, rows, tasks > 1)
 
 
-def _multiply(
-    b: KernelBuilder, p: Conv2d, plan: _Plan, data: Buffer, weights: Buffer, sums: Buffer
+def multiply(
+    b: KernelBuilder, p: Conv2d, plan: Plan, data: Buffer, weights: Buffer, sums: Buffer
 ) -> None:
     """Multiply the block's tiles with the weights, position by position."""
     depth, columns = p.in_c, packed_columns(plan.runs)
@@ -181,5 +198,7 @@ def _cycles(p: Conv2d, isa: Isa, outputs: int) -> float:
 
 
 def _direct_cycles(p: Conv2d, isa: Isa) -> float:
-    vectors = -(-p.out_c // isa.lanes())
-    return prod(p.output_shape[:3]) * 9 * p.in_c * vectors / PIPES
+    pixels, columns = p.batch * p.out_h * p.out_w, p.out_c
+    if p.layout == "NCHW":  # whose vectors run over pixels
+        pixels, columns = columns, pixels
+    return 9 * p.in_c * pixels * -(-columns // isa.lanes()) / PIPES
