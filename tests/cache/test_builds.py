@@ -7,12 +7,14 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from assay.api import load
-from assay.cache.builds import compile_to
+from assay.cache import builds
+from assay.cache.builds import Compiled, compile_to
 from assay.compiler.artifact import manifest_path, read_artifact
 from assay.compiler.config import Config
 from assay.errors import ModelError
@@ -58,6 +60,27 @@ def test_a_damaged_entry_is_built_again(model, tmp_path, name):
     assert not compile_to(library, model, CONFIG).cached
     assert compile_to(library, model, CONFIG).cached
     assert read_artifact(library)
+
+
+@pytest.mark.parametrize("replaced", [True, False], ids=["replaced", "removed"])
+def test_what_another_process_put_at_the_same_path_is_not_kept(
+    model, tmp_path, monkeypatch, replaced
+):
+    library, compiled = tmp_path / "net.so", builds._compile
+
+    def compile_beside_another(path: Path, *what: Any) -> Compiled:
+        made = compiled(path, *what)
+        if replaced:
+            path.write_bytes(b"the build of another model")
+            manifest_path(path).write_text("{}")
+        else:
+            path.unlink()
+        return made
+
+    with monkeypatch.context() as patch:
+        patch.setattr(builds, "_compile", compile_beside_another)
+        compile_to(library, model, CONFIG)
+    assert not entries()
 
 
 def test_a_model_that_was_damaged_since_is_refused(model, tmp_path):

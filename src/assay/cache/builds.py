@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from assay.cache.key import ingredients
 from assay.cache.store import CacheUnusable, Store, default_folder
-from assay.compiler.artifact import Manifest, manifest_of, manifest_path, write_artifact
+from assay.compiler.artifact import Manifest, manifest_of, write_artifact
 from assay.compiler.config import Config
 from assay.errors import ArtifactError
 
@@ -47,8 +48,11 @@ def compile_to(library: Path, model: Path, config: Config) -> Compiled:
     except CacheUnusable as unusable:
         return replace(_compile(library, model, config), problem=str(unusable))
     compiled = _compile(library, model, config)
+    files = _files(library, compiled)
+    if files is None:
+        return compiled
     try:
-        store.put(key, _files(library, compiled.log))
+        store.put(key, files)
     except CacheUnusable as unusable:
         return replace(compiled, problem=str(unusable))
     return compiled
@@ -62,12 +66,16 @@ def _compile(library: Path, model: Path, config: Config) -> Compiled:
     return Compiled(build.save(library), build.log)
 
 
-def _files(library: Path, log: tuple[str, ...]) -> dict[str, bytes]:
-    return {
-        _LIBRARY: library.read_bytes(),
-        _MANIFEST: manifest_path(library).read_bytes(),
-        _LOG: json.dumps(log).encode(),
-    }
+def _files(library: Path, compiled: Compiled) -> dict[str, bytes] | None:
+    """Return an entry's files; None if another process has put its own build there since."""
+    try:
+        data = library.read_bytes()
+    except OSError:
+        return None
+    if hashlib.sha256(data).hexdigest() != compiled.manifest.library_sha256:
+        return None
+    manifest = json.dumps(asdict(compiled.manifest)).encode()
+    return {_LIBRARY: data, _MANIFEST: manifest, _LOG: json.dumps(compiled.log).encode()}
 
 
 def _restore(files: dict[str, bytes], library: Path, name: str) -> Compiled | None:
