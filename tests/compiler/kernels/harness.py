@@ -44,12 +44,12 @@ def compile_kernel(function, text, name="kernel"):
 
 
 def run(function, text, inputs, output_shape, name="kernel"):
-    """Run a kernel on float32 arrays; reads outside them give NaN, writes outside them fail."""
+    """Run a kernel with a float32 output; reads outside its tensors give NaN, writes there fail."""
     module = compile_kernel(function, text, name)
     if target(text).isa.arch == "aarch64" != target("native").isa.arch:
         return emulated.run(module, inputs, np.full(output_shape, np.nan, np.float32))
     tensors = [_guarded(array.shape, array)[1] for array in inputs]
-    memory, output = _guarded(output_shape, np.nan)
+    memory, output = _guarded(output_shape, np.float32(np.nan))
     module[name](*[tvm.runtime.from_dlpack(t) for t in (*tensors, output)])
     memory = memory.copy()
     result = output.copy()
@@ -60,9 +60,9 @@ def run(function, text, inputs, output_shape, name="kernel"):
 
 def _guarded(shape, fill):
     size = int(np.prod(shape))
-    memory = np.full(size + 2 * GUARD + 16, np.nan, np.float32)
+    memory = np.full(size + 2 * GUARD + 16, np.nan, np.float32)  # or as wide as it
     shift = -memory.ctypes.data % 64 // 4
-    memory = memory[shift : shift + size + 2 * GUARD]
+    memory = memory[shift : shift + size + 2 * GUARD].view(fill.dtype)
     tensor = memory[GUARD : GUARD + size].reshape(shape)
     tensor[...] = fill
     return memory, tensor

@@ -24,6 +24,7 @@ from tests.compiler.kernels import (
     test_pointwise,
     test_pool,
     test_reduction,
+    test_resize,
     test_softmax,
     test_transposed,
     test_winograd,
@@ -73,6 +74,8 @@ FLOAT = {
         test_pool.pool_problem("average", (5, 6), 9, (3, 3), (2, 2), (1, 1)), ARM
     ),
     "reduction": lambda: test_reduction.check(Reduction("mean", 2, 9, 7), ARM),
+    "resize": lambda: test_resize.check(test_resize.bilinear((4, 5), 21, (9, 7)), ARM),
+    "resize lines": lambda: test_resize.check(test_resize.bilinear((4, 5), 3, (9, 7)), ARM),
     "softmax": lambda: test_softmax.check(Softmax((3, 21)), ARM),
     "elementwise": lambda: test_elementwise.check(
         Elementwise((3, 21), ((3, 21),), (unary("tanh"), unary("swish"))), ARM

@@ -17,6 +17,8 @@ from assay.compiler.kernels import (
     pointwise,
     pool,
     reduction,
+    resize,
+    resize_lines,
     softmax,
     transposed,
     winograd,
@@ -33,6 +35,7 @@ from assay.compiler.kernels.nchw import winograd as nchw_winograd
 from assay.compiler.kernels.pool import Pool2d
 from assay.compiler.kernels.problem import Conv2d, Dense
 from assay.compiler.kernels.reduction import Reduction
+from assay.compiler.kernels.resize import Resize
 from assay.compiler.kernels.softmax import Softmax
 from assay.compiler.kernels.transposed import TransposedConv2d
 from assay.compiler.target import Isa
@@ -46,6 +49,7 @@ GENERATORS: Mapping[type, tuple[Generator, ...]] = MappingProxyType(
         Move: (move,),
         Pool2d: (nchw_pool, pool),
         Reduction: (reduction,),
+        Resize: (resize_lines, resize),
         Softmax: (softmax,),
         TransposedConv2d: (transposed,),
         **INT8_GENERATORS,

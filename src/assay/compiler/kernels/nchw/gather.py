@@ -36,7 +36,7 @@ def gather(
     starts = [*range(first, last - width + 1, width), last - width + 1]
     vectors = [b.let(b.load(source, base + start, width)) for start in starts]
     chosen = [_lane(place, starts, width) for place in places]
-    if len(present) < lanes:
+    if len(present) < lanes or width * len(vectors) < lanes:
         # A shuffle has no more lanes than its vectors together, hence as many as it takes.
         count = max(1, -(-(lanes - width * len(vectors)) // width))
         vectors += [constant(fill, width, dtype)] * count

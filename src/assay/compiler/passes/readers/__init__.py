@@ -16,6 +16,7 @@ from assay.compiler.passes.readers import (
     move,
     pool,
     reduction,
+    resize,
     softmax,
     transposed,
 )
@@ -35,7 +36,9 @@ READERS: tuple[Mapping[str, Reader], ...] = (
         {
             "nn.avg_pool2d": pool.read,
             "nn.max_pool2d": pool.read,
+            "image.resize2d": resize.read,
             "nn.softmax": softmax.read,
+            "take": resize.read_take,
             **dict.fromkeys(("max", "mean", "min", "sum"), reduction.read),
         }
     ),
