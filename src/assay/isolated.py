@@ -42,6 +42,7 @@ _FACTS = {
     ("assay.model.facts", "Operator"),
     ("assay.model.facts", "Signature"),
     ("assay.model.facts", "Tensor"),
+    ("assay.model.spec", "Argument"),
     ("assay.model.spec", "Quantization"),
     ("assay.model.spec", "TensorSpec"),
 }

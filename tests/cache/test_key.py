@@ -27,6 +27,7 @@ OTHER = {
     "batch": 2,
     "inputs": ("x",),
     "outputs": ("scores",),
+    "signature": "serving_default",
 }
 
 CPUINFO = """\

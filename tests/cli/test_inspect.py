@@ -49,6 +49,7 @@ def test_tensors_and_sums(assay, tmp_path):
             "shape": [1, 8, 8, 4],
             "dtype": "int8",
             "quantization": {"scale": [pytest.approx(0.1)], "zero_point": [3], "axis": None},
+            "arguments": [],
         }
     ]
     assert document["macs"] == 8 * 8 * 4 * 36 + 8 * 8 * 4 * 9 + 3 * 8
@@ -106,6 +107,26 @@ def test_open_dimensions_and_several_ends(assay, tmp_path):
     assert "?x4" in out
     assert "output 0" in out
     assert "output 1" in out
+
+
+def test_signatures(assay, tmp_path):
+    graph = GraphBuilder()
+    x = graph.input("serving_x:0", (1, 4))
+    y = graph.op("RELU", [x], (1, 4), output="Partitioned:0")
+    graph.output(y)
+    graph.signature("serve", {"image": x}, {"scores": y})
+    (tmp_path / "net.tflite").write_bytes(graph.build())
+    out = assay("inspect", tmp_path / "net.tflite", "--json", tmp_path / "net.json").out
+    cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in out.splitlines()]
+    assert ["serve", "input", "image", "0", "serving_x:0"] in cells
+    assert ["serve", "output", "scores", "1", "Partitioned:0"] in cells
+    names = ("signature", "subgraph", "side", "argument", "tensor", "name")
+    document = json.loads((tmp_path / "net.json").read_text())
+    assert document["signatures"] == [
+        dict(zip(names, ("serve", 0, "input", "image", 0, "serving_x:0"), strict=True)),
+        dict(zip(names, ("serve", 0, "output", "scores", 1, "Partitioned:0"), strict=True)),
+    ]
+    assert document["inputs"][0]["arguments"] == [{"signature": "serve", "name": "image"}]
 
 
 @pytest.mark.skipif(shutil.which("dot") is None, reason="Graphviz is not installed")

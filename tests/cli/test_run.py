@@ -146,11 +146,67 @@ def test_a_name_of_several_tensors_has_to_be_an_index(assay, refused, files, mon
     np.save("x.npy", np.float32([3]))
     np.save("z.npy", np.float32([1]))
     command = ("run", "same.tflite", "--output", "y.npy", "--input", "1=x.npy", "--input")
-    assert "2 tensors of same.tflite are named 'x'; give one by its index, 0=z.npy" in refused(
-        *command, "x=z.npy"
+    assert (
+        "2 inputs of same.tflite are named 'x', 0 ('x'), 1 ('x'); give one by its index, 0"
+        in refused(*command, "x=z.npy")
     )
     assert assay(*command, "0=z.npy").code == 0
     assert np.load("y.npy") == [-2]
+
+
+@pytest.fixture
+def signed(files, monkeypatch):
+    """``sum`` and ``difference`` of two inputs, which two signatures name in opposite order."""
+    monkeypatch.chdir(files)
+    graph = GraphBuilder()
+    a, b = graph.input("a", (1, 2)), graph.input("b", (1, 2))
+    total = graph.op("ADD", [a, b], (1, 2), output="sum")
+    difference = graph.op("SUB", [a, b], (1, 2), output="difference")
+    graph.output(total, difference)
+    graph.signature("forth", {"from": a, "less": b}, {"left": difference})
+    graph.signature("back", {"from": b, "more": a}, {"all": total})
+    (files / "signed.tflite").write_bytes(graph.build())
+    np.save("five.npy", np.float32([[5, 5]]))
+    np.save("three.npy", np.float32([[3, 3]]))
+    return files
+
+
+@pytest.mark.parametrize("suffix", ["tflite", "so"])
+def test_names_of_signatures(assay, refused, signed, suffix):
+    command = ("compile", "signed.tflite", "-o", "signed.so", "--target", "llvm", "--opt-level", 0)
+    if suffix == "so":
+        assert assay(*command).code == 0
+    run = ("run", f"signed.{suffix}", "--output")
+    files = ("--input", "more=five.npy", "--input", "less=three.npy")
+    assert assay(*run, "left=y.npy", *files).code == 0
+    assert np.load("y.npy").tolist() == [[2, 2]]
+    given = ("--input", "from=five.npy", "--input", "three.npy")
+    sentence = refused(*run, "left=y.npy", *given)
+    assert (
+        f"2 inputs of signed.{suffix} are named 'from', 0 ('a' in signature 'forth'), 1" in sentence
+    )
+    for key, wanted in (("forth", 2), ("back", -2)):
+        assert assay(*run, "difference=y.npy", *given, "--signature", key).code == 0
+        assert np.load("y.npy").tolist() == [[wanted, wanted]]
+    other = refused(*run, "left=y.npy", *given, "--signature", "back")
+    assert "has no 'left' there, only sum, all, difference; give" in other
+    sentence = refused(*run, "left=y.npy", *given, "--signature", "sideways")
+    assert "no signature 'sideways'" in sentence
+    assert "give one of 'back', 'forth'" in sentence
+
+
+def test_signatures_name_where_to_cut(assay, refused, signed):
+    command = ("compile", "signed.tflite", "-o", "part.so", "--target", "llvm", "--opt-level", 0)
+    assert assay(*command, "--outputs", "left").code == 0
+    given = ("--input", "three.npy", "--input", "five.npy")
+    text = assay("run", "part.so", *given, "--output", "left=y.npy").out
+    assert "y.npy: difference float32[1, 2]" in text
+    ends = ("--inputs", "from", "--inputs", "more")
+    assert "2 tensors of signed.tflite are named 'from'" in refused(*command, *ends)
+    assert assay(*command, *ends, "--signature", "back").code == 0
+    assert assay("run", "part.so", *given, "--output", "1=y.npy").code == 0
+    assert np.load("y.npy").tolist() == [[2, 2]]  # b was given first
+    assert "name inputs or outputs, too" in refused(*command, "--signature", "back")
 
 
 class TestRefused:

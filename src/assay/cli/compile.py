@@ -39,6 +39,7 @@ def compile_file(
         Optional[list[str]],  # noqa: UP045
         typer.Option(metavar="NAME", help="Cut the graph: take this tensor as output; repeatable."),
     ] = None,
+    signature: options.Signature = None,
     log: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option(
@@ -69,6 +70,7 @@ def compile_file(
         batch=batch,
         inputs=tuple(inputs) if inputs else None,
         outputs=tuple(outputs) if outputs else None,
+        signature=signature,
     )
     output.parent.mkdir(parents=True, exist_ok=True)
     compiled = compile_to(output, model, config)

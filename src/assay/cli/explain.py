@@ -40,6 +40,7 @@ def explain(
             help="The same on one raw input; once an input of the model: see assay run.",
         ),
     ] = None,
+    signature: options.Signature = None,
     size: images.Size = None,
     mean: images.Mean = None,
     std: images.Std = None,
@@ -69,7 +70,7 @@ def explain(
     )
     facts = assay.read(model)
     preprocess = images.preprocess(size, mean, std, color, resample)
-    data = samples(facts, dataset, count, inputs or [], preprocess)
+    data = samples(facts, dataset, count, inputs or [], preprocess, signature)
     costs = session.explain(facts, config, threads, data)
     console = Console()
     print_costs(costs, model, config, console)

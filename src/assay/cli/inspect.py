@@ -86,7 +86,7 @@ def document(
     """Return all that is known as JSON-able values."""
     from dataclasses import asdict
 
-    from assay.model.inspection import tallies
+    from assay.model.inspection import signature_rows, tallies
 
     return {
         "path": str(model.path),
@@ -98,7 +98,7 @@ def document(
         "parameters": model.parameters,
         "inputs": [asdict(spec) for spec in model.inputs],
         "outputs": [asdict(spec) for spec in model.outputs],
-        "signatures": [asdict(signature) for signature in model.signatures],
+        "signatures": [asdict(row) for row in signature_rows(model)],
         "sums": [asdict(tally) for tally in tallies(operators)],
         "operators": [asdict(operator) for operator in operators],
         "unsupported": [asdict(each) for each in missing],
@@ -120,6 +120,8 @@ def _print(
         soft_wrap=True,
     )
     console.print(_borders(model))
+    if model.signatures:
+        console.print(_signatures(model))
     if layers:
         _print_layers(operators, console)
     else:
@@ -142,6 +144,21 @@ def _borders(model: Model) -> Table:
     for kind, specs in (("input", model.inputs), ("output", model.outputs)):
         for index, spec in enumerate(specs):
             table.add_row(*_cells(f"{kind} {index}", spec))
+    return table
+
+
+def _signatures(model: Model) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    from assay.model.inspection import signature_rows
+
+    table = Table(caption="tensors by their index in the file")
+    for title in ("signature", "", "argument", "tensor", "name"):
+        table.add_column(title, justify="right" if title == "tensor" else "left", overflow="fold")
+    for row in signature_rows(model):
+        name = Text(f"of subgraph {row.subgraph}" if row.name is None else row.name)
+        table.add_row(Text(row.signature), row.side, Text(row.argument), str(row.tensor), name)
     return table
 
 

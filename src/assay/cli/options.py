@@ -27,6 +27,10 @@ Runtime = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option(help="tvm, stock, litert, onnxruntime or openvino.  [default: by the file]"),
 ]
+Signature = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(metavar="KEY", help="The signature whose names are meant, where several fit."),
+]
 NoCache = Annotated[
     bool,
     typer.Option(

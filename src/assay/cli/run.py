@@ -1,4 +1,4 @@
-"""``assay run``: one inference from and to .npy files, by order, name or index."""
+"""``assay run``: one inference from and to .npy files, by order, any name or index."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ def run(
             callback=lambda given: [_writable(text) for text in given],
         ),
     ],
+    signature: options.Signature = None,
     runtime: options.Runtime = None,
     threads: options.Threads = 1,
     _no_cache: options.NoCache = False,
@@ -47,8 +48,8 @@ def run(
 
     runtime = runtime or runtime_for(model)
     takes, gives = _borders(model)
-    sources = Side("--input", model, takes).all_files(inputs)
-    targets = Side("--output", model, gives).some_files(outputs)
+    sources = Side("--input", model, takes, signature).all_files(inputs)
+    targets = Side("--output", model, gives, signature).some_files(outputs)
     for path in targets.values():
         options.writable(path)
     arrays = {index: load_array(path) for index, path in sources.items()}

@@ -21,6 +21,7 @@ def samples(
     count: int,
     files: list[str],
     preprocess: Preprocess | None,
+    signature: str | None = None,
 ) -> Samples:
     """Return raw inputs: ``count`` examples of the data set, or the one that the files hold.
 
@@ -30,7 +31,9 @@ def samples(
         raise ConfigError("--dataset and --input both say which data to use: give one of them")
     if dataset is not None:
         return _from_dataset(model, dataset, count, preprocess)
-    return _from_files(model, files) if files else []
+    if signature is not None and not files:
+        raise ConfigError(f"--signature {signature} says whose names --input gives: give both")
+    return _from_files(model, files, signature) if files else []
 
 
 def _from_dataset(model: Model, dataset: str, count: int, preprocess: Preprocess | None) -> Samples:
@@ -49,9 +52,9 @@ def _from_dataset(model: Model, dataset: str, count: int, preprocess: Preprocess
     return [(encode(spec, chosen[index].data[None]),) for index in range(len(chosen))]
 
 
-def _from_files(model: Model, files: list[str]) -> Samples:
+def _from_files(model: Model, files: list[str], signature: str | None) -> Samples:
     from assay.cli.arrays import load_array
     from assay.cli.tensor_files import Side
 
-    chosen = Side("--input", model.path, model.inputs).all_files(files)
+    chosen = Side("--input", model.path, model.inputs, signature).all_files(files)
     return [tuple(load_array(chosen[index]) for index in range(len(model.inputs)))]

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assay.errors import InputError
+from assay.model.names import Names
+from assay.model.source import shown
 
 if TYPE_CHECKING:
     from assay.model.spec import TensorSpec
@@ -15,11 +17,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Side:
-    """The inputs or the outputs of a model; ``option`` is the one that gives their files."""
+    """The inputs or the outputs of a model; ``option`` is the one that gives their files.
+
+    With ``signature`` the names that it gives count, not those of others.
+    """
 
     option: str
     model: Path
     specs: tuple[TensorSpec, ...]
+    signature: str | None = None
 
     def all_files(self, given: Sequence[str]) -> dict[int, Path]:
         """Return the file of each tensor by its index; InputError unless each has one."""
@@ -48,6 +54,7 @@ class Side:
 
     def _split(self, given: Sequence[str]) -> tuple[dict[int, Path], list[str]]:
         """Return files by index, and those that name no tensor, in order."""
+        self._names().check(self.signature)
         named: dict[int, Path] = {}
         rest: list[str] = []
         for text in given:
@@ -64,29 +71,26 @@ class Side:
             named[index] = file
         return named, rest
 
+    def _names(self, said: str = "") -> Names:
+        kind, specs = self.option.removeprefix("--"), dict(enumerate(self.specs))
+        return Names(shown(self.model), kind, specs, said=said)
+
     def _named(self, text: str) -> tuple[int, Path] | None:
         """Return tensor and file; None if it is a file for the next tensor in order.
 
         InputError if what is before a ``=`` is neither a tensor nor part of a path.
         """
         cuts = [at for at, letter in enumerate(text) if letter == "="]
+        names = self._names(f"{self.option} {text}: ")
         for cut in reversed(cuts):  # the longest name first, as it may hold a =
-            key, file = text[:cut], text[cut + 1 :]
-            matches = [index for index, spec in enumerate(self.specs) if spec.name == key]
-            if not matches and key.isdecimal() and int(key) < len(self.specs):
-                matches = [int(key)]
-            if len(matches) > 1:
-                raise InputError(
-                    f"{self.option} {text}: {len(matches)} tensors of {self.model} are named "
-                    f"{key!r}; give one by its index, {matches[0]}={file}"
-                )
-            if matches:
-                return matches[0], Path(file)
+            key = text[:cut]
+            if names.matches(key, self.signature):
+                return names.find(key, self.signature), Path(text[cut + 1 :])
         if not cuts or "/" in text[: cuts[0]] or Path(text).exists():
             return None
         key = text[: cuts[0]]
+        known = ", ".join(names.known(self.signature))
         raise InputError(
-            f"{self.option} {text}: {self.model} has no {key!r} there, only "
-            f"{', '.join(spec.name for spec in self.specs)}; give NAME=FILE or INDEX=FILE, or "
-            f"./{text} for a file of that name"
+            f"{self.option} {text}: {self.model} has no {key!r} there, only {known}; "
+            f"give NAME=FILE or INDEX=FILE, or ./{text} for a file of that name"
         )

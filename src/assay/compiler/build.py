@@ -92,7 +92,7 @@ def compile_model(model: Model, config: Config) -> Build:
     config = replace(config, layout="nhwc" if config.layout == "auto" else config.layout)
     convertible(config.convert_ops)
     log = Log([f"[target] {target.json()}"])
-    model = cut(model, config.inputs, config.outputs)
+    model = cut(model, config.inputs, config.outputs, config.signature)
     mod = import_model(model, config.batch)
     inputs, outputs = border(model, mod)
     try:
@@ -138,7 +138,8 @@ def ir_digest(model: Model, config: Config) -> str:
     target = resolve_target(config.target)
     host = resolve_target(config.target_host) if config.target_host else target
     config = replace(config, layout="nhwc" if config.layout == "auto" else config.layout)
-    mod = import_model(cut(model, config.inputs, config.outputs), config.batch)
+    part = cut(model, config.inputs, config.outputs, config.signature)
+    mod = import_model(part, config.batch)
     both = tvm_api.with_host(target.tvm(), host.tvm())
     run = _stock if config.pipeline == "stock" else _own
     with tvm.transform.PassContext(opt_level=config.opt_level), both:

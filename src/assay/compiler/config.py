@@ -27,6 +27,7 @@ class Config:
     pipeline: ``stock`` is TVM's own default pipeline with nothing of assay's.
     batch: size of a first dimension that the file leaves open.
     inputs, outputs: tensors between which the graph is cut; the model's own if None.
+    signature: the one whose names ``inputs`` and ``outputs`` are, where several have them.
     """
 
     target: str = "native"
@@ -39,6 +40,7 @@ class Config:
     batch: int = 1
     inputs: tuple[str, ...] | None = None
     outputs: tuple[str, ...] | None = None
+    signature: str | None = None
 
     def __post_init__(self) -> None:
         if self.opt_level not in OPT_LEVELS:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from assay.model.spec import Quantization, TensorSpec
+from assay.model.spec import Argument, Quantization, TensorSpec
 
 Precision = Literal["fp32", "int8", "uint8", "int16x8", "dynamic-range", "float16", "mixed"]
 
@@ -75,6 +75,24 @@ class Signature:
     subgraph: int
     inputs: Mapping[str, int] = field(hash=False)
     outputs: Mapping[str, int] = field(hash=False)
+
+
+def border_specs(
+    tensors: Sequence[Tensor],
+    indices: Iterable[int],
+    signatures: Iterable[Signature],
+    side: Literal["inputs", "outputs"],
+) -> tuple[TensorSpec, ...]:
+    """Return what a caller needs of tensors, with their names in signatures of the first subgraph.
+
+    ``side`` says whether those of arguments or of results count.
+    """
+    arguments: dict[int, list[Argument]] = defaultdict(list)
+    for signature in signatures:
+        if signature.subgraph == 0:
+            for name, index in getattr(signature, side).items():
+                arguments[index].append(Argument(signature.key, name))
+    return tuple(replace(tensors[i].spec, arguments=tuple(arguments[i])) for i in indices)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Literal
 
 from assay.model.facts import Model, Operator, Tensor
 from assay.model.schemes import Scheme, schemes
@@ -45,6 +46,39 @@ class Tally:
     parameters: int
     weight_bytes: int
     activation_bytes: int
+
+
+@dataclass(frozen=True)
+class SignatureRow:
+    """What a signature calls one tensor.
+
+    ``tensor`` is its index in the subgraph, ``name`` its own name, None beyond the first subgraph.
+    """
+
+    signature: str
+    subgraph: int
+    side: Literal["input", "output"]
+    argument: str
+    tensor: int
+    name: str | None
+
+
+def signature_rows(model: Model) -> tuple[SignatureRow, ...]:
+    """Return all names that signatures give, by signature, inputs first."""
+    sides: tuple[Literal["input", "output"], ...] = ("input", "output")
+    return tuple(
+        SignatureRow(
+            signature=each.key,
+            subgraph=each.subgraph,
+            side=side,
+            argument=argument,
+            tensor=index,
+            name=model.tensors[index].name if each.subgraph == 0 else None,
+        )
+        for each in model.signatures
+        for side in sides
+        for argument, index in (each.inputs if side == "input" else each.outputs).items()
+    )
 
 
 def inspect(model: Model) -> tuple[OperatorFacts, ...]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from assay.model.access import constant_bytes, is_constant, operator_name
 from assay.model.dtypes import DTYPES, FLOAT_DTYPES, dense_bytes
-from assay.model.facts import Model, Operator, Signature, Tensor
+from assay.model.facts import Model, Operator, Signature, Tensor, border_specs
 from assay.model.macs import count_macs, stored_constants, weights_of
 from assay.model.options import attributes_of
 from assay.model.precision import classify
@@ -53,6 +53,7 @@ class _Reader:
     def model(self) -> Model:
         root = self.root
         operators, source = self._operators()
+        signatures = tuple(_signature(table) for table in root.signature_defs)
         return Model(
             path=self.path,
             sha256=hashlib.sha256(self.data).hexdigest(),
@@ -61,13 +62,13 @@ class _Reader:
             version=root.version,
             description=root.description,
             precision=classify(operators, self.tensors, source),
-            inputs=tuple(self.tensors[i].spec for i in self.inputs),
-            outputs=tuple(self.tensors[i].spec for i in self.outputs),
+            inputs=border_specs(self.tensors, self.inputs, signatures, "inputs"),
+            outputs=border_specs(self.tensors, self.outputs, signatures, "outputs"),
             input_indices=self.inputs,
             output_indices=self.outputs,
             operators=operators,
             tensors=self.tensors,
-            signatures=tuple(_signature(table) for table in root.signature_defs),
+            signatures=signatures,
             metadata=tuple(entry.name for entry in root.metadata),
             subgraphs=len(root.subgraphs),
         )

@@ -26,13 +26,25 @@ class Quantization:
 
 
 @dataclass(frozen=True)
+class Argument:
+    """The name that a signature, which has the key ``signature``, gives to an input or output."""
+
+    signature: str
+    name: str
+
+
+@dataclass(frozen=True)
 class TensorSpec:
-    """A tensor as the model declares it. ``dtype`` is a NumPy name; a dynamic dimension is -1."""
+    """A tensor as the model declares it. ``dtype`` is a NumPy name; a dynamic dimension is -1.
+
+    ``arguments`` are further names, of signatures, if it is an input or output of the model.
+    """
 
     name: str
     shape: tuple[int, ...]
     dtype: str
     quantization: Quantization | None = None
+    arguments: tuple[Argument, ...] = ()
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> TensorSpec:
@@ -40,7 +52,8 @@ class TensorSpec:
         found = fields["quantization"]
         if found is not None:
             found = Quantization(tuple(found["scale"]), tuple(found["zero_point"]), found["axis"])
-        return cls(fields["name"], tuple(fields["shape"]), fields["dtype"], found)
+        arguments = tuple(Argument(**each) for each in fields.get("arguments", ()))
+        return cls(fields["name"], tuple(fields["shape"]), fields["dtype"], found, arguments)
 
     def __str__(self) -> str:
         dims = "x".join(str(d) for d in self.shape) or "scalar"

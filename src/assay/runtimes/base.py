@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Protocol
 
 from assay.errors import InputError
+from assay.model.names import Names
 from assay.model.spec import TensorSpec
 
 if TYPE_CHECKING:
@@ -81,15 +82,18 @@ class BaseRuntime(ABC):
 
 
 def position(specs: tuple[TensorSpec, ...], key: int | str, kind: str) -> int:
-    """Turn an index or a tensor name into an index; InputError names what would be right."""
+    """Turn an index, a tensor's name or its name in a signature into an index.
+
+    InputError names what would be right.
+    """
     if isinstance(key, int):
         if not 0 <= key < len(specs):
             raise InputError(f"{kind} {key} does not exist: the model has {len(specs)}, from 0")
         return key
-    names = [spec.name for spec in specs]
-    if key not in names:
-        raise InputError(f"no {kind} is named {key!r}: the model has {', '.join(names)}")
-    return names.index(key)
+    # A tensor may be several outputs, and each is as good.
+    seen = specs if kind == "output" else ()
+    distinct = {at: spec for at, spec in enumerate(specs) if spec not in seen[:at]}
+    return Names("the model", kind, distinct, numbered=False).find(key)
 
 
 def check_input(spec: TensorSpec, value: Array) -> None:

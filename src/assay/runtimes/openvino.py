@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -114,7 +115,7 @@ def _spec(port: Any, declared: TensorSpec | None = None) -> TensorSpec:
     dtype = port.element_type.to_dtype().name
     if declared is None:
         return TensorSpec(port.any_name, shape, dtype)
-    return TensorSpec(declared.name, shape, dtype, declared.quantization)
+    return replace(declared, shape=shape, dtype=dtype)
 
 
 def _reason(error: RuntimeError) -> str:

@@ -14,6 +14,7 @@ from assay.compiler.frontend.cut import cut
 from assay.errors import ConfigError, UnsupportedOperatorError
 from assay.model.facts import Model
 from assay.model.reader import read
+from assay.model.spec import Argument
 from assay.runtimes.tvm import open_build
 from tests.builder import GraphBuilder
 
@@ -87,6 +88,42 @@ def test_names_of_a_signature(branches: Model) -> None:
     assert names(cut(branches, outputs=["result"]))[1] == ["tail"]
 
 
+def test_indices_of_the_file(branches: Model) -> None:
+    assert names(cut(branches, inputs=["2"], outputs=["3"])) == (["sum"], ["left"], [1])
+
+
+def test_a_part_keeps_the_names_of_signatures(branches: Model) -> None:
+    part = cut(branches, inputs=["b", "a"], outputs=["sum"])
+    assert [spec.arguments for spec in part.inputs] == [
+        (Argument("serve", "second"),),
+        (Argument("serve", "first"),),
+    ]
+    assert part.outputs[0].arguments == ()
+
+
+def test_a_signature_says_whose_names_are_meant(save: Save) -> None:
+    graph = GraphBuilder()
+    x = graph.input("x", (1,))
+    double = graph.op("ADD", [x, x], (1,), output="double")
+    square = graph.op("MUL", [x, x], (1,), output="square")
+    graph.output(double, square)
+    graph.signature("twice", {"x": x}, {"y": double})
+    graph.signature("squared", {"x": x}, {"y": square, "double": square})
+    model = read(save(graph))
+    for key, wanted in (("twice", "double"), ("squared", "square")):
+        assert names(cut(model, ["x"], ["y"], key))[1] == [wanted]
+    assert names(cut(model, None, ["double"], "twice"))[1] == ["double"]
+    assert names(cut(model, None, ["double"], "squared"))[1] == ["square"]
+    for name in ("y", "double"):
+        both = f"2 tensors of .* are named {name!r}, 1 .'double'.*, 2 .'square'.*or a signature"
+        with pytest.raises(ConfigError, match=both):
+            cut(model, outputs=[name])
+    with pytest.raises(ConfigError, match=r"no signature 'cubed' .*one of 'squared', 'twice'"):
+        cut(model, outputs=["y"], signature="cubed")
+    with pytest.raises(ConfigError, match="name inputs or outputs, too"):
+        cut(model, signature="twice")
+
+
 def test_nothing_named_is_the_model_itself(branches: Model) -> None:
     assert cut(branches) == branches
 
@@ -96,6 +133,9 @@ def test_nothing_named_is_the_model_itself(branches: Model) -> None:
     [
         (None, ["lefty"], "no tensor is named 'lefty'; did you mean 'left'"),
         (None, ["zzz"], "no tensor is named 'zzz'"),
+        (None, ["6"], "no tensor is named '6'"),
+        (None, ["-1"], "no tensor is named '-1'"),
+        (None, ["9" * 5000], "no tensor is named '9"),
         (["nothing"], None, "no tensor is named 'nothing'"),
         (["left"], ["right"], "depend on the input 'a'|depend on the input 'b'"),
         (["a"], ["sum"], "depend on the input 'b'"),
@@ -119,7 +159,9 @@ def test_a_name_of_several_tensors(save: Save) -> None:
     x = graph.input("x", (1,))
     same = [graph.op(name, [x], (1,), output="same") for name in ("RELU", "NEG")]
     graph.output(*same)
-    with pytest.raises(ConfigError, match="2 tensors are named 'same'"):
+    with pytest.raises(
+        ConfigError, match=r"2 tensors of .* are named 'same', 1 .*, 2 .*by its index, 1"
+    ):
         cut(read(save(graph)), outputs=["same"])
 
 

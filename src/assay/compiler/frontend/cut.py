@@ -4,27 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from difflib import get_close_matches
+from typing import Literal
 
 from assay.errors import ConfigError
-from assay.model.facts import Model
+from assay.model.facts import Model, border_specs
+from assay.model.names import Names
 from assay.model.source import shown
 
 
 def cut(
-    model: Model, inputs: Sequence[str] | None = None, outputs: Sequence[str] | None = None
+    model: Model,
+    inputs: Sequence[str] | None = None,
+    outputs: Sequence[str] | None = None,
+    signature: str | None = None,
 ) -> Model:
     """Return the facts of the part of a graph that leads from ``inputs`` to ``outputs``.
 
-    Both are names of tensors, or of arguments and results of a signature, and become the inputs
-    and outputs of the part, in that order; None stands for the model's own. Operators keep the
-    index that they have in the file.
+    Both are names or indices of tensors, or names in ``signature`` (in any if None), and become the
+    inputs and outputs of the part, in that order; None stands for the model's own. Operators keep
+    the index that they have in the file. An ONNX file numbers no tensors.
 
-    ConfigError if a name is unknown or stands for several tensors, or if the outputs need an input
-    of the model that is not among ``inputs``.
+    ConfigError if a name is unknown or stands for several tensors, if ``signature`` is given
+    without names, or if the outputs need an input of the model that is not among ``inputs``.
     """
-    given = _find(model, inputs, "inputs") if inputs is not None else model.input_indices
-    wanted = _find(model, outputs, "outputs") if outputs is not None else model.output_indices
+    if signature is not None and inputs is None and outputs is None:
+        raise ConfigError(
+            f"{shown(model.path)}: signature {signature!r} says whose names are meant; name inputs "
+            "or outputs, too"
+        )
+    given = model.input_indices if inputs is None else _find(model, inputs, "inputs", signature)
+    wanted = (
+        model.output_indices if outputs is None else _find(model, outputs, "outputs", signature)
+    )
     producers = {index: op for op in model.operators for index in op.outputs}
     needed: set[int] = set()
     open_ends = [index for index in wanted if index not in given]
@@ -43,18 +54,25 @@ def cut(
             open_ends.extend(fresh)
     return replace(
         model,
-        inputs=tuple(model.tensors[index].spec for index in given),
-        outputs=tuple(model.tensors[index].spec for index in wanted),
+        inputs=border_specs(model.tensors, given, model.signatures, "inputs"),
+        outputs=border_specs(model.tensors, wanted, model.signatures, "outputs"),
         input_indices=given,
         output_indices=wanted,
         operators=tuple(op for op in model.operators if op.index in needed),
     )
 
 
-def _find(model: Model, names: Sequence[str], side: str) -> tuple[int, ...]:
+def _find(
+    model: Model, names: Sequence[str], side: Literal["inputs", "outputs"], signature: str | None
+) -> tuple[int, ...]:
     if not names:
         raise ConfigError(f"{shown(model.path)}: no {side} are named; name one or leave them away")
-    found = tuple(_index(model, name, side) for name in names)
+    every = border_specs(model.tensors, range(len(model.tensors)), model.signatures, side)
+    numbered = model.format == "tflite"  # an ONNX file gives tensors names only
+    tensors = Names(
+        shown(model.path), "tensor", dict(enumerate(every)), ConfigError, numbered=numbered
+    )
+    found = tuple(tensors.find(name, signature) for name in names)
     if side == "inputs" and len(set(found)) != len(found):
         raise ConfigError(f"{shown(model.path)}: an input is named twice; name each once")
     constant = next((i for i in found if side == "inputs" and model.tensors[i].is_constant), None)
@@ -64,23 +82,3 @@ def _find(model: Model, names: Sequence[str], side: str) -> tuple[int, ...]:
             "input; name a tensor that operators compute"
         )
     return found
-
-
-def _index(model: Model, name: str, side: str) -> int:
-    matches = [tensor.index for tensor in model.tensors if tensor.name == name]
-    if not matches:
-        matches = [
-            signature.inputs[name] if side == "inputs" else signature.outputs[name]
-            for signature in model.signatures
-            if signature.subgraph == 0
-            and name in (signature.inputs if side == "inputs" else signature.outputs)
-        ]
-    if len(set(matches)) == 1:
-        return matches[0]
-    if matches:
-        raise ConfigError(
-            f"{shown(model.path)}: {len(set(matches))} tensors are named {name!r}; cut elsewhere"
-        )
-    near = get_close_matches(name, [tensor.name for tensor in model.tensors], 1)
-    hint = f"did you mean {near[0]!r}?" if near else "assay inspect lists the tensors"
-    raise ConfigError(f"{shown(model.path)}: no tensor is named {name!r}; {hint}")
