@@ -212,6 +212,6 @@ _QUANTIZED = """\
 The mean difference in steps of the output's scale, and the largest. A network amplifies roundings, so that LiteRT's own
 back ends differ by more than a step. The bar: no value is off by more than one step, or the mean is no further from the
 reference kernels than XNNPACK's. An output of indices (`deeplabv3`: the class of each pixel) counts a differing index
-as 1. Levels 0 to 2 run quantized operators in FP32 and round after each, from level 3 on they run in integers."""  # noqa: E501
+as 1. Levels 0 to 2 run quantized operators in FP32, and round as the integer kernels do that run from level 3 on."""  # noqa: E501
 
 _DISTRIBUTION = "How many of all values are off by how many steps:"

@@ -15,6 +15,7 @@ from assay.compiler.passes.bind_kernels import bind_kernels
 from assay.compiler.passes.convert_layout import convert_layout
 from assay.compiler.passes.fold_weights import fold_weights
 from assay.compiler.passes.legalize import legalize_ops
+from assay.compiler.passes.scale_integers import scale_integers
 from assay.compiler.passes.schedule_loops import schedule_loops
 from assay.compiler.passes.sum_integers import sum_integers
 from assay.compiler.passes.to_nhwc import to_nhwc
@@ -65,6 +66,7 @@ def _convert(job: Job) -> Any:
 
 GRAPH = (
     Step("SumIntegers", 0, lambda job: sum_integers(), when=_floats),
+    Step("ScaleIntegers", 0, lambda job: scale_integers(), when=_floats),
     Step("ConvertToNHWC", 0, lambda job: to_nhwc(), when=_nhwc),
     Step("CanonicalizeBindings", 2, lambda job: transform.CanonicalizeBindings()),
     Step("ConvertLayout", 0, _convert, when=_nchw),

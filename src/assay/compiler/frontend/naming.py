@@ -42,6 +42,11 @@ def operator_of(name: str) -> int | None:
     return int(found[1]) if found else None
 
 
+def again(name: str) -> str:
+    """Return a name for another variable of the same :func:`origin`; digits may follow it."""
+    return f"{name}_"
+
+
 def origin(name: str) -> str | None:
     """Return the name that the import gave; a pass that binds it again adds a suffix."""
     found = _NAME.match(name)

@@ -20,7 +20,7 @@ from assay.compiler.kernels.int8.convert import Shift
 from assay.compiler.kernels.select import generator_for
 from assay.compiler.passes.chains import Graph
 from assay.compiler.passes.nhwc_rules import TO_NCHW, TO_NHWC
-from assay.compiler.passes.quantized import MOVES, READERS, QuantizedOperator
+from assay.compiler.passes.quantized import MOVES, QuantizedOperator, claimable
 from assay.compiler.passes.quantized.affine import SHIFTS
 from assay.compiler.remarks.log import Log
 from assay.compiler.remarks.rules.float_in_int8 import RULE as FLOAT
@@ -62,17 +62,12 @@ class _Binder(PyExprMutator):
         return relax.transform.DeadCodeElimination(["main"])(self.builder_.get())
 
     def _claim(self, graph: Graph) -> None:
-        for readers in READERS:
-            for var, _ in graph.bindings:
-                reader = readers.get(graph.calls(var))
-                operator = reader(graph, var) if reader and var not in graph.taken else None
-                if operator is None or graph.taken.intersection(operator.variables):
-                    continue
-                if generator_for(operator.problem, self._isa) is None:
-                    self._log.append(FLOAT.remark(f"no integer kernel solves {operator.problem}"))
-                else:
-                    self._operators[operator.variables[-1]] = operator
-                    graph.taken.update(operator.variables)
+        for operator in claimable(graph):
+            if generator_for(operator.problem, self._isa) is None:
+                self._log.append(FLOAT.remark(f"no integer kernel solves {operator.problem}"))
+            else:
+                self._operators[operator.variables[-1]] = operator
+                graph.taken.update(operator.variables)
 
     def visit_var_binding_(self, binding: Any) -> None:
         """Emit a kernel's call for an operator's last variable; visit any other one as it is."""

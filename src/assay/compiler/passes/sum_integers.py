@@ -9,6 +9,7 @@ kernels do (see ``kernels.int8.problem.multipliers``).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,13 +18,20 @@ from tvm import relax
 from tvm.relax.expr_functor import PyExprMutator, mutator
 
 from assay.compiler import tvm_api
+from assay.compiler.frontend.naming import again
 from assay.compiler.passes.chains import Graph
-from assay.compiler.passes.quantized.linear import read_layer
+from assay.compiler.passes.quantized import linear, products, transposed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-LAYERS = ("nn.conv2d", "matmul")
+LAYERS = MappingProxyType(
+    {
+        "nn.conv2d": linear.read_layer,
+        "nn.conv2d_transpose": transposed.read_layer,
+        "matmul": products.read_layer,
+    }
+)
 
 
 def sum_integers() -> Any:
@@ -38,9 +46,13 @@ def sum_integers() -> Any:
 
 @dataclass(frozen=True)
 class _Layer:
-    """The variables of a layer: its products, their sum with the bias, the quantized result."""
+    """The variables of a layer: its products, where the bias finds them, the sum, the result.
+
+    ``channels_first`` tells the order of the sum.
+    """
 
     anchor: Any
+    moved: Any
     summed: Any
     stored: Any
     bias: NDArray[np.int32]
@@ -51,17 +63,21 @@ class _Layer:
 def _layers(graph: Graph) -> list[_Layer]:
     found = []
     for var, _ in graph.bindings:
-        read = read_layer(graph, var) if graph.calls(var) in LAYERS else None
+        reader = LAYERS.get(graph.calls(var))
+        read = reader(graph, var) if reader else None
         if read is None:
             continue
         layer = read[0]
-        variables = layer.variables
-        summed = variables[1] if graph.calls(variables[1]) == "add" else var
-        stored = next(each for each in variables if graph.calls(each) == "quantize")
-        if all(graph.calls(each) != "clip" for each in variables[: variables.index(stored)]):
-            first = getattr(layer.problem.geometry, "layout", "") == "NCHW"
-            _, bias, factors = layer.values
-            found.append(_Layer(var, summed, stored, bias, factors, first))
+        stored = next(each for each in layer.variables if graph.calls(each) == "quantize")
+        sums = layer.variables[: layer.variables.index(stored)]
+        if any(graph.calls(each) == "clip" for each in sums):
+            continue
+        moved = [each for each in sums if graph.calls(each) not in ("add", "nn.relu")]
+        summed = [each for each in sums if graph.calls(each) != "nn.relu"][-1]
+        geometry = layer.problem.geometry
+        first = layer.result_nchw or getattr(geometry, "layout", "") == "NCHW"
+        *_, bias, factors = layer.values
+        found.append(_Layer(var, moved[-1], summed, stored, bias, factors, first))
     return found
 
 
@@ -90,8 +106,10 @@ class _Rewriter(PyExprMutator):
         var, call = binding.var, binding.value
         if var in self._anchors:
             made = relax.Call(call.op, [self._units(arg) for arg in call.args], call.attrs)
-        elif var in self._sums:
+        elif var in self._sums and self._graph.calls(var) == "add":
             made = self._with_bias(call, self._sums[var])
+        elif var in self._sums:
+            made = self.visit_expr(call)
         elif var in self._stored:
             made = _with_scale_one(call, self.visit_expr(call.args[0]))
         else:
@@ -99,7 +117,8 @@ class _Rewriter(PyExprMutator):
             return
         own = self.builder_.emit(made, name_hint=var.name)
         if var in self._sums:
-            own = self.builder_.emit(_scaled(own, self._sums[var]), name_hint=var.name)
+            layer = self._sums[var]
+            own = self.builder_.emit(_scaled(own, layer), name_hint=again(layer.stored.name))
         inside = isinstance(var, relax.DataflowVar)
         self.set_var_remap(var, own if inside else self.builder_.emit_output(own))
 
@@ -110,13 +129,12 @@ class _Rewriter(PyExprMutator):
             made = _with_scale_one(call, self.visit_expr(call.args[0]))
         else:
             made = relax.Call(call.op, [self._units(call.args[0]), *call.args[1:]], call.attrs)
-        return self.builder_.emit(made, name_hint=expr.name)
+        return self.builder_.emit(made, name_hint=again(expr.name))
 
     def _with_bias(self, call: Any, layer: _Layer) -> Any:
-        on_left = call.args[0].same_as(layer.anchor)
-        shape = tvm_api.static_shape(call.args[1 if on_left else 0])
-        bias = relax.const(layer.bias.astype(np.float32).reshape(shape))
-        return relax.op.add(self.visit_expr(layer.anchor), bias)
+        sums, bias = call.args if call.args[0].same_as(layer.moved) else call.args[::-1]
+        values = layer.bias.astype(np.float32).reshape(tvm_api.static_shape(bias))
+        return relax.op.add(self.visit_expr(sums), relax.const(values))
 
 
 def _with_scale_one(call: Any, operand: Any) -> Any:

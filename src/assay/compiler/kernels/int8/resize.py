@@ -23,8 +23,10 @@ from assay.compiler.kernels.int8.vectors import cast
 from assay.compiler.kernels.work import task_count
 from assay.compiler.target import Isa
 
-_BITS = 10
-_ONE = 1 << _BITS
+BITS = 10
+"""Bits of a bilinear weight, which counts in 1/1024."""
+
+_ONE = 1 << BITS
 _FIELDS = 3  # of a table's entry: lower source, upper source, weight of the upper in 1/1024
 
 
@@ -55,6 +57,11 @@ def applicable(problem: QuantizedResize) -> bool:
 
 def pack(problem: QuantizedResize, isa: Isa) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Return the tables of rows and of columns."""
+    return tables(problem)
+
+
+def tables(problem: QuantizedResize) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Return where rows and columns come from, as the kernel's parameters say."""
     p = problem
     sources = _nearest if p.kind == "nearest" else _neighbours
     return sources(p, p.in_h, p.out_h), sources(p, p.in_w, p.out_w)
@@ -143,8 +150,8 @@ def _pixel(
         upper = _mixed(b, pixels[0], pixels[1], beside, lanes)
         lower = _mixed(b, pixels[2], pixels[3], beside, lanes)
         total = _mixed(b, upper, lower, below, lanes)
-        half, zero = (constant(n, lanes, "int32") for n in (1 << (2 * _BITS - 1), 0))
-        bits = constant(2 * _BITS, lanes, "int32")
+        half, zero = (constant(n, lanes, "int32") for n in (1 << (2 * BITS - 1), 0))
+        bits = constant(2 * BITS, lanes, "int32")
         value = (total + half) >> bits
         if p.signed:
             value = tirx.Select(total > zero, value, zero - ((half - total) >> bits))

@@ -10,9 +10,10 @@ reader here and a line in ``READERS``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
+from assay.compiler.passes.chains import Graph
 from assay.compiler.passes.quantized import (
     borders,
     elementwise,
@@ -26,7 +27,7 @@ from assay.compiler.passes.quantized import (
 from assay.compiler.passes.quantized.movement import MOVES
 from assay.compiler.passes.quantized.operator import QuantizedOperator, Reader
 
-__all__ = ["MOVES", "READERS", "QuantizedOperator", "Reader"]
+__all__ = ["MOVES", "READERS", "QuantizedOperator", "Reader", "claimable"]
 
 READERS: tuple[Mapping[str, Reader], ...] = (
     MappingProxyType(
@@ -56,3 +57,16 @@ READERS: tuple[Mapping[str, Reader], ...] = (
     MappingProxyType({"quantize": borders.read_quantize, "dequantize": borders.read_dequantize}),
 )
 """Readers by operator, in the order in which kernels may claim the graph."""
+
+
+def claimable(graph: Graph) -> Iterator[QuantizedOperator]:
+    """Yield the operators that can be read, in the order of ``READERS``.
+
+    None has variables in ``graph.taken``, to which the caller adds those of each that it replaces.
+    """
+    for readers in READERS:
+        for var, _ in graph.bindings:
+            reader = readers.get(graph.calls(var))
+            operator = reader(graph, var) if reader and var not in graph.taken else None
+            if operator is not None and not graph.taken.intersection(operator.variables):
+                yield operator

@@ -99,6 +99,8 @@ def _limits(graph: Graph, var: Any) -> tuple[float, float] | None:
 def read_affine(call: Any, dtype: str) -> Affine | None:
     """Return the quantization of a quantize or dequantize call; None if it is not per tensor."""
     scale, zero_point = (tvm_api.constant_value(arg) for arg in call.args[1:3])
-    if dtype not in SHIFTS or scale is None or zero_point is None or scale.size != 1:
+    if dtype not in SHIFTS or scale is None or zero_point is None:
+        return None
+    if scale.size != 1 or zero_point.size != 1:
         return None
     return Affine(float(scale.reshape(())), int(zero_point.reshape(())), dtype)

@@ -13,17 +13,22 @@ from assay.compiler.kernels.int8.stored import SIGN_FLIP
 from assay.compiler.passes.chains import Graph
 from assay.compiler.passes.quantized import linear
 from assay.compiler.passes.quantized.affine import Affine, dequantized
-from assay.compiler.passes.quantized.layer import Sums, completed, with_addition
+from assay.compiler.passes.quantized.layer import Layer, Sums, completed, with_addition
 from assay.compiler.passes.quantized.operator import QuantizedOperator
 from assay.compiler.passes.readers.batch_matmul import transposed_axes, view_of, with_result
 
 
 def read(graph: Graph, var: Any) -> QuantizedOperator | None:
+    """Read a product, and the addition that may follow."""
+    return with_addition(graph, read_layer(graph, var))
+
+
+def read_layer(graph: Graph, var: Any) -> Layer | None:
     """Read ``matmul``: of dequantized activations with constant weights, or of two of them."""
-    return linear.read(graph, var) or _of_two(graph, var)
+    return linear.read_layer(graph, var) or _of_two(graph, var)
 
 
-def _of_two(graph: Graph, var: Any) -> QuantizedOperator | None:
+def _of_two(graph: Graph, var: Any) -> Layer | None:
     arguments = graph.value[var].args
     shapes = [tvm_api.static_shape(argument) for argument in arguments]
     if min(map(len, shapes)) < 2:
@@ -40,7 +45,7 @@ def _of_two(graph: Graph, var: Any) -> QuantizedOperator | None:
     make = partial(QuantizedBatchMatmul, geometry)
     sources = (left[0], right[0])
     sums = Sums(make, (var,), sources, left[2], scales, zero_point)
-    return with_addition(graph, completed(graph, sums))
+    return completed(graph, sums)
 
 
 def _operand(graph: Graph, expr: Any) -> tuple[Any, list[int], Affine] | None:

@@ -12,13 +12,18 @@ from assay.compiler.kernels.transposed import TransposedConv2d
 from assay.compiler.passes.chains import Graph
 from assay.compiler.passes.nhwc_rules import TO_NCHW, TO_NHWC
 from assay.compiler.passes.quantized.affine import dequantized
-from assay.compiler.passes.quantized.layer import Sums, completed, with_addition
+from assay.compiler.passes.quantized.layer import Layer, Sums, completed, with_addition
 from assay.compiler.passes.quantized.operator import QuantizedOperator
 from assay.compiler.passes.quantized.weights import read_weights
 from assay.compiler.passes.readers.transposed import order, read_transposed, weights_hwio
 
 
 def read(graph: Graph, var: Any) -> QuantizedOperator | None:
+    """Read a layer, and the addition that may follow."""
+    return with_addition(graph, read_layer(graph, var))
+
+
+def read_layer(graph: Graph, var: Any) -> Layer | None:
     """Read ``nn.conv2d_transpose`` of dequantized activations and constant weights.
 
     A transpose from NHWC in front of it, or to NHWC behind it, becomes part of it.
@@ -40,10 +45,11 @@ def read(graph: Graph, var: Any) -> QuantizedOperator | None:
     make = partial(QuantizedTransposedConv2d, problem)
     zero_point = weights.zero_point
     sums = Sums(make, variables, (source[0],), source[1], scales, zero_point, (values,))
-    layer = with_addition(graph, completed(graph, sums))
-    if layer is None:
+    found = completed(graph, sums)
+    if found is None:
         return None
-    return replace(layer, source_nchw=source_nchw, result_nchw=result_nchw)
+    layer, *result = found
+    return replace(layer, source_nchw=source_nchw, result_nchw=result_nchw), *result
 
 
 def _reshaped(graph: Graph, expr: Any) -> Any:
