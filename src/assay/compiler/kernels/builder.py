@@ -25,7 +25,7 @@ Buffer = Any
 """A flat TIR buffer."""
 
 _OPAQUE = 8  # relay::kOpaque, in TVM's op_attr_types.h
-_NEAREST, _DATA = 3, 1  # llvm.prefetch: into the nearest cache, of data
+_NEAREST, _SECOND, _DATA = 3, 2, 1  # llvm.prefetch: into the nearest cache or the next, of data
 _ALIGNMENT = 64  # bytes: TVM allocates all tensors so; a cache line, and the widest vector
 
 
@@ -67,10 +67,16 @@ class KernelBuilder:
         """Store ``lanes`` consecutive elements."""
         self._emit(tirx.BufferStore(buffer, value, [_span(offset, lanes)]))
 
-    def prefetch(self, buffer: Buffer, offset: Expr, *, to_write: bool = False) -> None:
-        """Ask for an element's cache line ahead of use; ``to_write`` takes it from other cores."""
+    def prefetch(
+        self, buffer: Buffer, offset: Expr, *, to_write: bool = False, second: bool = False
+    ) -> None:
+        """Ask for an element's cache line ahead of use; ``to_write`` takes it from other cores.
+
+        It comes to the first-level cache, or only to the ``second``.
+        """
         place = tirx.address_of(tirx.BufferLoad(buffer, [_index(offset)]))
-        call = tirx.call_intrin("void", "tirx.prefetch", place, int(to_write), _NEAREST, _DATA)
+        locality = _SECOND if second else _NEAREST
+        call = tirx.call_intrin("void", "tirx.prefetch", place, int(to_write), locality, _DATA)
         self._emit(tirx.Evaluate(call))
 
     def let(self, value: Expr) -> Expr:

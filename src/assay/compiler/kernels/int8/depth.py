@@ -12,6 +12,8 @@ from assay.compiler.kernels.builder import Buffer, Expr, KernelBuilder, Register
 from assay.compiler.kernels.int8.dot import Dot
 from assay.compiler.kernels.panels import PanelRun
 
+LINE_BYTES = 64  # of a cache line
+
 
 @dataclass(frozen=True)
 class Depth:
@@ -74,12 +76,16 @@ def pack_depth(
 
 @dataclass(frozen=True)
 class PackedPanel:
-    """One panel of packed weights: its buffer, where it starts there, and the zero point."""
+    """One panel of packed weights: its buffer, where it starts there, and the zero point.
+
+    Weights that are ``ahead`` bytes later are asked for while these are read.
+    """
 
     run: PanelRun
     weights: Buffer
     start: Expr
     zero_point: int
+    ahead: Expr | None = None
 
 
 def add_products(
@@ -98,6 +104,9 @@ def add_products(
 
     def step(index: Expr, position: Expr) -> None:
         packed = panel.start + index * width
+        if panel.ahead is not None:
+            for line in range(0, width, LINE_BYTES):
+                b.prefetch(panel.weights, packed + (panel.ahead + line), second=True)
         right = [
             dot.load_weights(b, panel.weights, packed + start, lanes, panel.zero_point)
             for start, lanes in places

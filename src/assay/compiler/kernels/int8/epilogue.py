@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from assay.compiler.kernels.builder import Buffer, Expr, KernelBuilder, constant
+from assay.compiler.kernels.int8.depth import LINE_BYTES
 from assay.compiler.kernels.int8.problem import Addition, Linear
 from assay.compiler.kernels.int8.stored import (
     BYTES,
@@ -48,6 +49,12 @@ class OutputWriter:
         else:
             stored = self._added(problem.addition, reals, lanes, offset, columns)
         store_first(self.b, self.output, offset, stored, len(sums) * lanes, columns)
+
+    def fetch_addend(self, offset: Expr, count: int) -> None:
+        """Ask for what is going to be added to ``count`` outputs from ``offset`` on."""
+        if self.addend is not None:
+            for line in range(0, count, LINE_BYTES):
+                self.b.prefetch(self.addend, offset + line)
 
     def _added(
         self, addition: Addition, reals: Sequence[Expr], lanes: int, offset: Expr, columns: int

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from assay.compiler.kernels.builder import Expr, KernelBuilder, minimum
-from assay.compiler.kernels.int8.depth import Depth
+from assay.compiler.kernels.int8.depth import LINE_BYTES, Depth
 from assay.compiler.kernels.int8.dot import Dot
 from assay.compiler.kernels.int8.panels import split_columns
 from assay.compiler.kernels.int8.views import Part, View
@@ -44,7 +44,10 @@ class Placement:
 
 @dataclass(frozen=True)
 class Plan:
-    """Panels of one group; tiles of a line; a part is some lines, or some tiles of one line."""
+    """Panels of one group; tiles of a line; a part is some lines, or some tiles of one line.
+
+    ``fetches_weights`` says that while a panel is read, the next one is asked for.
+    """
 
     grid: Grid
     runs: tuple[PanelRun, ...]
@@ -52,6 +55,7 @@ class Plan:
     part_lines: int
     part_tiles: int
     sharing: Sharing
+    fetches_weights: bool
 
     @property
     def splits_lines(self) -> bool:
@@ -118,19 +122,22 @@ def make_plan(
     panels = grid.groups * panel_count(runs)
     sharing = choose_sharing(tasks, line_parts, panels, input_bytes, weight_bytes)
 
-    if sharing == "panels":
-        return Plan(grid, runs, tiles, grid.lines, tiles.tiles, sharing)
-    share = tasks if sharing == "rows" else 1
+    # What comes from beyond the second level is there in time; a single tile would read as fast.
     reused = weight_bytes > isa.l1_bytes // 2
+    whole_lines = all(run.packed_columns * dot.taps % LINE_BYTES == 0 for run in runs)
+    fetches = reused and panels > 1 and line_parts > 1 and whole_lines
+    if sharing == "panels":
+        return Plan(grid, runs, tiles, grid.lines, tiles.tiles, sharing, fetches)
+    share = tasks if sharing == "rows" else 1
     budget = isa.l2_bytes // 2 if reused or view.bytes_needed(1, 1) else 0
     if grid.lines == 1:
         bytes_per_tile = max(view.bytes_needed(1, tile.rows), tile.rows * depth.total)
         part_tiles = _limit(budget // bytes_per_tile, tiles.tiles, share)
-        return Plan(grid, runs, tiles, 1, part_tiles, sharing)
+        return Plan(grid, runs, tiles, 1, part_tiles, sharing, fetches)
     first = view.bytes_needed(1, grid.pixels)
     bytes_per_line = max(view.bytes_needed(2, grid.pixels) - first, view.line_step)
     part_lines = _limit((budget - first) // bytes_per_line + 1, grid.lines, share)
-    return Plan(grid, runs, tiles, part_lines, tiles.tiles, sharing)
+    return Plan(grid, runs, tiles, part_lines, tiles.tiles, sharing, fetches)
 
 
 def _limit(fitting: int, total: int, share: int) -> int:

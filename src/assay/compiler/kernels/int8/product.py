@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from assay.compiler.kernels.builder import Buffer, Expr, broadcast, within
+from assay.compiler.kernels.builder import Buffer, Expr, broadcast, minimum, within
 from assay.compiler.kernels.int8.builder import IntegerKernelBuilder
 from assay.compiler.kernels.int8.depth import Depth, PackedPanel, add_products, pack_depth
 from assay.compiler.kernels.int8.dot import Dot, choose_dot
@@ -245,17 +245,15 @@ class ProductWriter:
         tile = SumTile(b, size, run.widths)
         self._start(tile, inputs, panel, self._correction(part, panel.group, line, pixel))
 
-        steps = self.product.depth.steps(self.dot)
-        packed = panel.packed * (steps * self.dot.taps)
-        packed = b.let(packed + self.constants.first_weight)
-        zero_point = self.product.problem.weights_zero_point
-        packed_panel = PackedPanel(run, self.constants.weights, packed, zero_point)
-        add_products(b, self.dot, self.product.depth, tile, packed_panel, inputs.buffer, rows)
-
         to = self.product.placement or Placement(grid.lines * grid.pixels, grid.pixels, 1)
         row = part.image * to.image_step + (part.line + line) * to.line_step
         row = row + (part.pixel + pixel) * to.pixel_step + to.first
         target = b.let(row * (grid.groups * grid.columns) + panel.channel)
+        step = to.pixel_step * grid.groups * grid.columns
+        for i in range(size):
+            self.output.fetch_addend(target + i * step, run.packed_columns)
+        weights = self._packed_panel(panel)
+        add_products(b, self.dot, self.product.depth, tile, weights, inputs.buffer, rows)
         first = b.let(panel.packed + self.constants.first_column)
         for group in store_groups(run):
             vectors = range(group.first, group.first + group.count)
@@ -265,9 +263,21 @@ class ProductWriter:
             ]
             for i in range(size):
                 sums = [tile.get(i, vector) for vector in vectors]
-                step = i * to.pixel_step * grid.groups * grid.columns
-                offset = target + (step + group.column)
+                offset = target + (i * step + group.column)
                 self.output.write(sums, factors, group.lanes, offset, grid.columns)
+
+    def _packed_panel(self, panel: _Panel) -> PackedPanel:
+        b, constants, run = self.b, self.constants, panel.run
+        depth = self.product.depth.steps(self.dot) * self.dot.taps
+        start = b.let(panel.packed * depth + constants.first_weight)
+        ahead = None
+        if self.plan.fetches_weights:
+            size = run.packed_columns * depth
+            columns = self.product.grid.groups * packed_columns(self.plan.runs)
+            last = constants.first_weight + columns * depth - size
+            ahead = b.let(minimum(size, last - start))
+        zero_point = self.product.problem.weights_zero_point
+        return PackedPanel(run, constants.weights, start, zero_point, ahead)
 
     def _start(self, tile: SumTile, inputs: _Inputs, panel: _Panel, place: Expr) -> None:
         b, run = self.b, panel.run
