@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from assay.compiler.kernels.builder import Buffer, Expr, KernelBuilder, constant
 from assay.compiler.kernels.int8.depth import LINE_BYTES
+from assay.compiler.kernels.int8.fused import FusedSum, fused_sum
 from assay.compiler.kernels.int8.problem import Addition, Linear
 from assay.compiler.kernels.int8.stored import (
     BYTES,
@@ -15,7 +16,7 @@ from assay.compiler.kernels.int8.stored import (
     nearest_real,
     to_bytes,
 )
-from assay.compiler.kernels.int8.vectors import cast, rounded, shuffle
+from assay.compiler.kernels.int8.vectors import cast, llvm, rounded, shuffle
 from assay.compiler.target import Isa
 
 
@@ -62,15 +63,33 @@ class OutputWriter:
         b, count = self.b, len(reals)
         other = load_first(b, self.addend, offset, count * lanes, columns)
         others = from_bytes(b, self.isa, other, count, lanes)
+        fused = fused_sum(addition, self.problem.output) if self.isa.fma else None
         totals = []
         for real, integer in zip(reals, others, strict=True):
             quantized = nearest_real(self.isa, real, lanes, self.problem.output)
-            left = rounded(quantized * constant(addition.factor, lanes), lanes)
-            centred = integer - constant(addition.other_zero_point, lanes, "int32")
-            right = cast("float32", centred, lanes) * constant(addition.other_factor, lanes)
-            totals.append(b.let(left + rounded(right, lanes)))
+            if fused:
+                total = _fused(fused, quantized, cast("float32", integer, lanes), lanes)
+            else:
+                total = _separate(addition, quantized, integer, lanes)
+            totals.append(b.let(total))
         largest = BYTES * (abs(addition.factor) + abs(addition.other_factor))
-        return to_bytes(b, self.isa, totals, lanes, addition.output, largest < INT32)
+        output = fused.output if fused else addition.output
+        return to_bytes(b, self.isa, totals, lanes, output, largest < INT32)
+
+
+def _separate(addition: Addition, quantized: Expr, other: Expr, lanes: int) -> Expr:
+    left = rounded(quantized * constant(addition.factor, lanes), lanes)
+    centred = other - constant(addition.other_zero_point, lanes, "int32")
+    right = cast("float32", centred, lanes) * constant(addition.other_factor, lanes)
+    return left + rounded(right, lanes)
+
+
+def _fused(fused: FusedSum, quantized: Expr, other: Expr, lanes: int) -> Expr:
+    factor, other_factor, start = (
+        constant(value, lanes) for value in (fused.factor, fused.other_factor, fused.start)
+    )
+    inner = llvm("float32", lanes, "llvm.fma", factor, quantized, start)
+    return llvm("float32", lanes, "llvm.fma", other_factor, other, inner)
 
 
 def load_first(b: KernelBuilder, source: Buffer, offset: Expr, lanes: int, count: int) -> Expr:
