@@ -46,7 +46,9 @@ def pack(
     """Pack bias int32 and multipliers float32, both [columns]."""
     grid, depth = _grid(problem.geometry), _depth(problem.geometry)
     dot = choose_dot(isa)
-    runs = panel_runs(tile_isa(isa, dot, problem.weights_zero_point), dot, grid, depth)
+    added = problem.addition is not None
+    tiled = tile_isa(isa, dot, problem.weights_zero_point, added=added)
+    runs = panel_runs(tiled, dot, grid, depth)
     order = packed_order(isa, grid.columns, runs)
     return pack_columns(bias, order), pack_columns(multipliers.astype(np.float32), order)
 

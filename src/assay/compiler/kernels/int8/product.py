@@ -51,7 +51,8 @@ class Product:
 
     def plan(self, isa: Isa, dot: Dot, input_bytes: int, parallel: int) -> Plan:
         """Choose tiles, parts, and what threads share out."""
-        tiled = tile_isa(isa, dot, self.problem.weights_zero_point)
+        p = self.problem
+        tiled = tile_isa(isa, dot, p.weights_zero_point, added=p.addition is not None)
         return make_plan(tiled, dot, self.grid, self.depth, self.view, input_bytes, parallel)
 
 
@@ -78,7 +79,7 @@ def pack_product(
     p = product.problem
     zero_point = p.input_zero_point - dot.input_offset
     bias = folded_bias(bias, weights, zero_point, p.weights_zero_point)
-    tiled = tile_isa(isa, dot, p.weights_zero_point)
+    tiled = tile_isa(isa, dot, p.weights_zero_point, added=p.addition is not None)
     order = packed_order(isa, grid.columns, panel_runs(tiled, dot, grid, depth))
     packed: list[list[NDArray[Any]]] = [[], [], []]
     for group in range(grid.groups):
