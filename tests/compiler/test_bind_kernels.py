@@ -318,15 +318,24 @@ def test_nchw_runs_in_kernels_with_one_transpose(tmp_path, opt_level):
     assert left == "9 call_tir"  # eight layers, and the transpose of the input
 
 
-@pytest.mark.parametrize("padding", ["SAME", "VALID"])
-def test_a_transposed_convolution_takes_its_transposes_and_epilogue_along(tmp_path, padding):
+@pytest.mark.parametrize(
+    ("padding", "layout", "left"),
+    [
+        ("SAME", "nhwc", "1 call_tir"),
+        ("VALID", "nhwc", "1 call_tir"),
+        ("SAME", "nchw", "3 call_tir"),  # with the transposes at the border
+    ],
+)
+def test_a_transposed_convolution_takes_its_transposes_and_epilogue_along(
+    tmp_path, padding, layout, left
+):
     graph, x = start(4, 5, 6)
     out = (1, 8, 10, 7) if padding == "SAME" else (1, 9, 11, 7)
     sizes = graph.constant("sizes", np.array(out, np.int32))
     filter_, bias = graph.constant("w", weights(7, 3, 3, 6)), graph.constant("b", weights(7))
     options = {"stride_h": 2, "stride_w": 2, "padding": padding, "activation": "RELU"}
     graph.output(graph.op("TRANSPOSE_CONV", [sizes, filter_, x, bias], out, options=options))
-    assert check(graph, tmp_path) == "1 call_tir"
+    assert check(graph, tmp_path, layout=layout) == left
 
 
 def test_attention_needs_no_transposes(tmp_path):

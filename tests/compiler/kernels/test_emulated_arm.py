@@ -41,6 +41,7 @@ from tests.compiler.kernels.int8 import test_pool as int8_pool
 from tests.compiler.kernels.int8 import test_softmax as int8_softmax
 from tests.compiler.kernels.int8.harness import ARM_PLAIN, ARM_SDOT
 from tests.compiler.kernels.nchw import problems
+from tests.compiler.kernels.nchw import test_transposed as nchw_transposed
 from tests.compiler.kernels.nchw import test_winograd as nchw_winograd
 
 pytestmark = pytest.mark.skipif(
@@ -81,6 +82,9 @@ FLOAT = {
         Elementwise((3, 21), ((3, 21),), (unary("tanh"), unary("swish"))), ARM
     ),
     "nchw winograd": lambda: nchw_winograd.check(nchw_winograd.conv_problem((6, 7), 5, 9), ARM),
+    "nchw transposed": lambda: nchw_transposed.check(
+        nchw_transposed.problem((4, 5), (3, 9), (3, 3), (2, 2), (1, 1)), ARM
+    ),
     "nchw convolution": lambda: check_conv2d(
         nchw_convolution, problems.convolution((5, 6), (3, 7), (3, 3), stride=(2, 2)), ARM
     ),

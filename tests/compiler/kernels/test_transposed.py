@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -41,19 +43,27 @@ def added(p, x, weights):
             column = z * p.stride_w + j - p.pad_left
             if 0 <= row < p.out_h and 0 <= column < p.out_w:
                 out[:, row, column] += np.einsum("bgi,igo->bgo", x[:, y, z], weights[i, j])
-    return out.reshape(p.output_shape)
+    return out.reshape(p.batch, p.out_h, p.out_w, p.out_c)
 
 
-def check(p, text, parallel=1):
-    assert transposed.applicable(p)
+def check(p, text, parallel=1, algorithm=transposed, caches=None):
+    assert algorithm.applicable(p)
     rng = np.random.default_rng(0)
     x, weights = random(rng, *p.input_shape), random(rng, *p.weights_shape)
-    operands = [random(rng, *shape) for shape in p.epilogue.operand_shapes(p.output_shape)]
-    function = transposed.generate(p, isa(text), "kernel", parallel)
-    packed = transposed.pack(p, isa(text), weights)
+    shapes = p.epilogue.operand_shapes(p.output_shape, p.channel_axis)
+    operands = [random(rng, *shape) for shape in shapes]
+    machine = replace(isa(text), **caches or {})
+    function = algorithm.generate(p, machine, "kernel", parallel)
+    packed = algorithm.pack(p, machine, weights)
     actual = run(function, text, [x, packed, *operands], p.output_shape)
-    expected = reference.epilogue(p.epilogue.steps, added(p, x, weights), operands)
-    assert_close(actual, expected, int(np.prod(p.weights_shape[:3])))
+
+    def channels_last(array):
+        return np.moveaxis(array, p.channel_axis, -1) if array.ndim == 4 else array
+
+    operands = [channels_last(operand) for operand in operands]
+    sums = added(p, channels_last(x), weights)
+    expected = reference.epilogue(p.epilogue.steps, sums, operands)
+    assert_close(channels_last(actual), expected, int(np.prod(p.weights_shape[:3])))
 
 
 @pytest.mark.parametrize("text", TARGETS)
@@ -109,8 +119,14 @@ def test_the_same_source_compiles_for_arm():
     data=st.data(),
 )
 def test_any_small_problem(text, batch, image, channels, kernel, stride, data):
+    pad, extra = cropping(data, image, kernel, stride)
+    check(problem(image, channels, kernel, stride, pad, extra, batch=batch), text)
+
+
+def cropping(data, image, kernel, stride):
+    """Draw how many outputs to drop at each side, and how many to add at the end."""
     pad, extra = [], []
     for size, k, s in zip(image, kernel, stride, strict=True):
         pad.append(data.draw(st.integers(0, min(k - 1, ((size - 1) * s + k - 1) // 2))))
         extra.append(data.draw(st.integers(0, s - 1)))
-    check(problem(image, channels, kernel, stride, pad, extra, batch=batch), text)
+    return pad, extra

@@ -31,6 +31,7 @@ from assay.compiler.kernels.move import Move
 from assay.compiler.kernels.nchw import convolution as nchw_convolution
 from assay.compiler.kernels.nchw import depthwise as nchw_depthwise
 from assay.compiler.kernels.nchw import pool as nchw_pool
+from assay.compiler.kernels.nchw import transposed as nchw_transposed
 from assay.compiler.kernels.nchw import winograd as nchw_winograd
 from assay.compiler.kernels.pool import Pool2d
 from assay.compiler.kernels.problem import Conv2d, Dense
@@ -51,7 +52,7 @@ GENERATORS: Mapping[type, tuple[Generator, ...]] = MappingProxyType(
         Reduction: (reduction,),
         Resize: (resize_lines, resize),
         Softmax: (softmax,),
-        TransposedConv2d: (transposed,),
+        TransposedConv2d: (nchw_transposed, transposed),
         **INT8_GENERATORS,
     }
 )

@@ -22,7 +22,7 @@ from assay.compiler.kernels.builder import Expr, KernelBuilder, maximum, minimum
 from assay.compiler.kernels.direct import DirectWriter, Part, RowTaps
 from assay.compiler.kernels.epilogue import Epilogue
 from assay.compiler.kernels.epilogue_writer import EpilogueWriter
-from assay.compiler.kernels.problem import Conv2d
+from assay.compiler.kernels.problem import Conv2d, Layout, image_shape
 from assay.compiler.target import Isa
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TransposedConv2d:
-    """A transposed 2-D convolution, float32 NHWC.
+    """A transposed 2-D convolution, float32, activations in ``layout``.
 
     Input pixel (y, x) adds to output row ``y * stride_h + i - pad_top`` for each tap i, and
     likewise for columns; what leaves the output is dropped, outputs that nothing adds to are zero.
@@ -56,16 +56,22 @@ class TransposedConv2d:
     pad_left: int = 0
     groups: int = 1
     epilogue: Epilogue = field(default=Epilogue())
+    layout: Layout = "NHWC"
+
+    @property
+    def channel_axis(self) -> int:
+        """The channels' axis of the activations."""
+        return self.layout.index("C")
 
     @property
     def input_shape(self) -> tuple[int, int, int, int]:
         """Shape of the input."""
-        return (self.batch, self.in_h, self.in_w, self.in_c)
+        return image_shape(self.layout, self.batch, self.in_h, self.in_w, self.in_c)
 
     @property
     def output_shape(self) -> tuple[int, int, int, int]:
         """Shape of the output."""
-        return (self.batch, self.out_h, self.out_w, self.out_c)
+        return image_shape(self.layout, self.batch, self.out_h, self.out_w, self.out_c)
 
     @property
     def weights_shape(self) -> tuple[int, int, int, int]:
@@ -75,12 +81,12 @@ class TransposedConv2d:
     @property
     def flops(self) -> int:
         """Two for each multiply-add, those that are dropped included."""
-        return 2 * prod(self.input_shape[:3]) * prod(self.weights_shape)
+        return 2 * self.batch * self.in_h * self.in_w * prod(self.weights_shape)
 
 
 def applicable(problem: TransposedConv2d) -> bool:
-    """Tell whether the kernel fits: always."""
-    return True
+    """Tell whether activations are NHWC."""
+    return problem.layout == "NHWC"
 
 
 def pack(problem: TransposedConv2d, isa: Isa, weights: NDArray[np.float32]) -> NDArray[np.float32]:

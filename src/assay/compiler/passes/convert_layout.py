@@ -18,6 +18,7 @@ from tvm.ir import Op, register_op_attr
 from tvm.relax.expr_functor import PyExprMutator, mutator
 
 from assay.compiler import tvm_api
+from assay.compiler.passes.nhwc_rules import TO_NCHW, TO_NHWC, axes
 from assay.errors import ConfigError
 
 _CONVOLUTIONS = {
@@ -67,6 +68,8 @@ def convert_layout(ops: tuple[str, ...] | None, propagate: bool) -> Any:
     def run(mod: Any, _context: Any) -> Any:
         if propagate:
             mod = _widen_constants(mod)
+            if "relax.nn.conv2d_transpose" in desired:
+                mod = _rewritten(_TransposesTaken(mod), mod)
         with _layout_passes_through(carriers):
             mod = relax.transform.ConvertLayout(desired)(mod)
         if propagate:
@@ -143,6 +146,45 @@ class _Transposes(PyExprMutator):
             return call
         moved = self.builder_.emit(relax.Call(call.op, [made.args[0]], call.attrs))
         return relax.Call(made.op, [moved, *made.args[1:]], made.attrs)
+
+
+@mutator
+class _TransposesTaken(PyExprMutator):
+    """Makes transposed convolutions in NCHW between transposes from and to NHWC ones in NHWC.
+
+    They come so because TVM has code for NCHW only; but its inference of layouts sees a border in
+    each transpose that a model spells out.
+    """
+
+    def visit_call_(self, call: Any) -> Any:
+        call = self.visit_expr_post_order(call)
+        convolution: Any = self._argument(call) if _transposes(call, TO_NHWC) else None
+        if tvm_api.op_name(convolution) != "nn.conv2d_transpose":
+            return call
+        before, attrs = self._argument(convolution), convolution.attrs
+        layouts = (str(attrs.data_layout), str(attrs.out_layout), str(attrs.kernel_layout))
+        if not _transposes(before, TO_NCHW) or layouts != ("NCHW", "NCHW", "IOHW"):
+            return call
+        return relax.op.nn.conv2d_transpose(
+            before.args[0],
+            convolution.args[1],
+            strides=list(attrs.strides),
+            padding=list(attrs.padding),
+            output_padding=list(attrs.output_padding),
+            dilation=list(attrs.dilation),
+            groups=int(attrs.groups),
+            data_layout="NHWC",
+            kernel_layout="IOHW",
+        )
+
+    def _argument(self, call: Any) -> Any:
+        """Return what makes the first argument of a call; None if it is no variable."""
+        first = call.args[0]
+        return self.lookup_binding(first) if isinstance(first, relax.Var) else None
+
+
+def _transposes(call: Any, order: tuple[int, ...]) -> bool:
+    return tvm_api.op_name(call) == "permute_dims" and axes(call) == order
 
 
 @mutator

@@ -10,11 +10,18 @@ meet all weights while they are in the nearest cache.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from assay.compiler.kernels.builder import Buffer, Expr, KernelBuilder, minimum, within
+from assay.compiler.kernels.builder import (
+    Buffer,
+    Expr,
+    KernelBuilder,
+    RegisterTile,
+    minimum,
+    within,
+)
 from assay.compiler.kernels.microkernel import add_products
 from assay.compiler.kernels.nchw.epilogue_writer import PlaneEpilogueWriter
 from assay.compiler.kernels.nchw.unrolled import UnrolledBand
@@ -244,21 +251,61 @@ class _Writer:
         pixel = b.let(part.pixel + column)
         self.epilogue.write_tile(tile, self.output, part.batch, channel, pixel, run.vectors)
 
-    def _sum(self, part: _Part, run: PanelRun, tile: Any, first: Expr, packed: Expr) -> None:
+    def _sum(
+        self, part: _Part, run: PanelRun, tile: RegisterTile, first: Expr, packed: Expr
+    ) -> None:
         b, plan, p = self.b, self.plan, self.plan.p
-        taps = p.kernel_h * p.kernel_w
-        unrolled = taps if taps <= MOST_UNROLLED_TAPS else 1
-        with b.serial(plan.depth // unrolled, carry=tile) as index:
-            channel = index if unrolled == taps else b.let(index // taps)
-            start = b.let(first + channel * plan.channel_step)
-            factor = None
-            if self.gate is not None:
-                inputs = part.batch * p.in_c + part.group * plan.inputs + channel
-                factor = b.let(b.load(self.gate, inputs))
-            for turn in range(unrolled):
-                tap = turn if unrolled == taps else b.let(index % taps)
-                place = b.let(start + plan.tap(tap // p.kernel_w, tap % p.kernel_w))
-                vectors = [(place + offset, lanes) for offset, lanes in run.vectors]
-                weight = packed + (index * unrolled + turn) * tile.rows
-                rows = [(i, weight + i) for i in range(tile.rows)]
-                add_products(b, tile, (part.buffer, vectors), (self.weights, rows), factor)
+
+        def factor(channel: Expr) -> Expr:
+            inputs = part.batch * p.in_c + part.group * plan.inputs + channel
+            return b.let(b.load(self.gate, inputs))
+
+        taps = Taps(
+            plan.inputs,
+            p.kernel_h * p.kernel_w,
+            plan.channel_step,
+            lambda tap: plan.tap(tap // p.kernel_w, tap % p.kernel_w),
+        )
+        weights, pixels = (self.weights, packed), (part.buffer, first)
+        add_taps(b, tile, run, taps, weights, pixels, factor if self.gate is not None else None)
+
+
+@dataclass(frozen=True)
+class Taps:
+    """What an output sums: ``count`` taps of each input channel, ``channel_step`` elements apart.
+
+    ``place(tap)`` is where a tap has its pixel of the first output.
+    """
+
+    inputs: int
+    count: int
+    channel_step: int
+    place: Callable[[Expr], Expr]
+
+
+def add_taps(
+    b: KernelBuilder,
+    tile: RegisterTile,
+    run: PanelRun,
+    taps: Taps,
+    weights: tuple[Buffer, Expr],
+    pixels: tuple[Buffer, Expr],
+    factor: Callable[[Expr], Expr] | None = None,
+) -> None:
+    """Add all products to a tile of output channels by vectors of pixels.
+
+    ``weights`` are packed weights and where those of the tile start, ``pixels`` a buffer and where
+    the first output's start; ``factor(channel)`` is what scales an input channel.
+    """
+    unrolled = taps.count if taps.count <= MOST_UNROLLED_TAPS else 1
+    with b.serial(taps.inputs * (taps.count // unrolled), carry=tile) as index:
+        channel = index if unrolled == taps.count else b.let(index // taps.count)
+        start = b.let(pixels[1] + channel * taps.channel_step)
+        scale = factor(channel) if factor else None
+        for turn in range(unrolled):
+            tap = turn if unrolled == taps.count else b.let(index % taps.count)
+            place = b.let(start + taps.place(tap))
+            vectors = [(place + offset, lanes) for offset, lanes in run.vectors]
+            weight = weights[1] + (index * unrolled + turn) * tile.rows
+            rows = [(i, weight + i) for i in range(tile.rows)]
+            add_products(b, tile, (pixels[0], vectors), (weights[0], rows), scale)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def read(graph: Graph, var: Any) -> Operator | None:
-    """Read ``nn.conv2d_transpose`` in NCHW between transposes from and to NHWC.
+    """Read ``nn.conv2d_transpose``; between transposes from and to NHWC it is one in NHWC.
 
     TVM knows the operator in NCHW only, so that this is how one in NHWC is spelled.
     """
@@ -27,9 +28,11 @@ def read(graph: Graph, var: Any) -> Operator | None:
     if weights is None or weights.dtype != np.float32 or str(before.ty.dtype) != "float32":
         return None
     problem = read_transposed(call)
-    if problem is None or order(graph, before) != TO_NCHW or order(graph, after) != TO_NHWC:
+    if problem is None:
         return None
     hwio = weights_hwio(problem, weights)
+    if order(graph, before) != TO_NCHW or order(graph, after) != TO_NHWC:
+        return Operator(replace(problem, layout="NCHW"), (var,), (before,), hwio)
     return Operator(problem, (var, after), (graph.value[before].args[0],), hwio, absorbed=(before,))
 
 
