@@ -23,3 +23,8 @@ def _names() -> dict[int, str]:
 def dtype_name(number: int) -> str:
     """Return the NumPy name of a ``TensorProto.DataType``; ``unknown`` for what has none."""
     return _names().get(number, "unknown")
+
+
+def dtype_number(name: str) -> int:
+    """Return the ``TensorProto.DataType`` of a name, 0 (undefined) for ``unknown``."""
+    return next((number for number, known in _names().items() if known == name), 0)

@@ -9,6 +9,7 @@ from assay.compiler.frontend.onnx.lowering import lower
 from assay.compiler.frontend.onnx.rewrites import rewrite
 from assay.errors import ConfigError
 from assay.model.facts import Model
+from assay.model.onnx.types import dtype_number
 from assay.model.source import shown
 
 _ROUNDS = 16  # of folding and inference; each resolves one more link of a chain of shapes
@@ -69,14 +70,11 @@ def _part(proto: Any, model: Model, batch: int) -> Any:
         raise ConfigError(f"{shown(model.path)}: {why}; export the model with a fixed size")
     for spec in model.inputs:
         shape = tuple(batch if size < 0 else size for size in spec.shape)
-        graph.input.append(onnx.helper.make_tensor_value_info(spec.name, _type(spec.dtype), shape))
+        graph.input.append(
+            onnx.helper.make_tensor_value_info(spec.name, dtype_number(spec.dtype), shape)
+        )
     for spec in model.outputs:
-        graph.output.append(onnx.helper.make_tensor_value_info(spec.name, _type(spec.dtype), None))
+        graph.output.append(
+            onnx.helper.make_tensor_value_info(spec.name, dtype_number(spec.dtype), None)
+        )
     return part
-
-
-def _type(dtype: str) -> int:
-    import numpy as np
-    import onnx
-
-    return int(onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))

@@ -32,7 +32,7 @@ def import_onnx(model: Model, batch: int) -> Any:
     if loaded.sha256 != model.sha256:
         raise ModelError(f"{shown(model.path)} has changed since it was read; read it again")
     part = static_graph(loaded.proto, model, batch)
-    found = unsupported(part)
+    found = unsupported(part, model)
     if found:
         raise refusal(model, found)
     importer = _Importer(model)

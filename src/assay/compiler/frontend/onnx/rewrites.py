@@ -53,12 +53,9 @@ def _fold_batch_norm(graph: _Constants, node: Any) -> None:
     found = [graph.value(name) for name in node.input[1:5]]
     if any(value is None for value in found) or len(node.output) > 1:
         return
-    gamma, beta, mean, variance = (np.asarray(value, np.float64) for value in found)
     epsilon = next((each.f for each in node.attribute if each.name == "epsilon"), 1e-5)
     if any(each.name == "training_mode" and each.i for each in node.attribute):
         return
-    scale = gamma / np.sqrt(variance + epsilon)
-    shift = beta - mean * scale
     conv = graph.maker.get(node.input[0])
     if conv is None or conv.op_type != "Conv" or graph.uses[node.input[0]] != 1:
         return
@@ -66,6 +63,9 @@ def _fold_batch_norm(graph: _Constants, node: Any) -> None:
     bias = graph.value(conv.input[2]) if len(conv.input) > 2 else np.zeros(1)
     if weights is None or bias is None or weights.dtype != np.float32:
         return
+    gamma, beta, mean, variance = (np.asarray(value, np.float64) for value in found)
+    scale = gamma / np.sqrt(variance + epsilon)
+    shift = beta - mean * scale
     along = (-1, *[1] * (weights.ndim - 1))
     scaled = (weights * scale.reshape(along)).astype(np.float32)
     moved = (bias * scale + shift).astype(np.float32)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from assay.compiler.frontend.onnx.element_types import wrong_types
 from assay.compiler.frontend.onnx.graph import open_dimension, static_graph
 from assay.compiler.frontend.onnx.lowering import obstacle
 from assay.compiler.frontend.onnx.lowering.site import Surroundings
@@ -43,11 +44,22 @@ def unsupported_in(model: Model) -> list[Unsupported]:
     why = open_dimension(model)
     if why:
         return [Unsupported(each.index, each.name, why) for each in model.operators[:1]]
-    return unsupported(static_graph(load_onnx(model.path).proto, model, batch=1))
+    return unsupported(static_graph(load_onnx(model.path).proto, model, batch=1), model)
 
 
-def unsupported(part: Any) -> list[Unsupported]:
-    """Return all nodes of a static graph that do not compile, in order."""
+def unsupported(part: Any, model: Model) -> list[Unsupported]:
+    """Return all operators of a model that do not compile, in order.
+
+    ``part`` is its static graph, where some of its nodes are spelled by others.
+    """
+    wrong = wrong_types(model)
+    names = {operator.index: operator.name for operator in model.operators}
+    found = [each for each in _unsupported(part) if each.index not in wrong]
+    found += [Unsupported(index, names[index], why) for index, why in wrong.items()]
+    return sorted(found, key=lambda each: each.index)
+
+
+def _unsupported(part: Any) -> list[Unsupported]:
     graph = part.graph
     around = Surroundings(part)
     shapes, constants = around.shapes, around.constants

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from assay.compiler.frontend.onnx.lowering.site import BOOL, DOUBLE, UINT8, Site
+from assay.compiler.frontend.onnx.lowering.site import BOOL, DOUBLE, INT8, INT32, UINT8, Site
 
 
 def _celu(site: Site) -> None:
@@ -49,6 +49,19 @@ def _bool_extreme(site: Site) -> None:
     site.add("Cast", found, into=site.result(0), to=BOOL)
 
 
+def _extreme_position(site: Site) -> None:
+    """Find the extreme of bytes as that of int32 values.
+
+    TVM's kernel starts with the worst value of the type at position -1, and keeps to that where
+    there is no better one, as in a row of zeros.
+    """
+    if site.type(site.operand(0)) not in (INT8, UINT8):
+        site.keep()
+        return
+    wide = site.add("Cast", site.operand(0), to=INT32)
+    site.same(site.node.op_type, wide, into=site.result(0))
+
+
 def _reduce_log_sum(site: Site) -> None:
     """Take the logarithm of a sum; axes are an attribute before operator set 18."""
     axes = site.attribute("axes", None)
@@ -81,6 +94,8 @@ def _open_shape(site: Site) -> str:
 
 
 LOWERED: dict[str, Callable[[Site], None]] = {
+    "ArgMax": _extreme_position,
+    "ArgMin": _extreme_position,
     "Celu": _celu,
     "Pow": _power,
     "ReduceLogSum": _reduce_log_sum,

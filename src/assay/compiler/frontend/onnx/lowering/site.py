@@ -11,7 +11,7 @@ from assay.compiler.frontend.onnx.folding import known_shapes
 
 _AXES_ARE_OPERANDS = 18  # of reductions, from this operator set on; of ReduceSum from 13 on
 
-BOOL, FLOAT, DOUBLE, UINT8 = 9, 1, 11, 2
+BOOL, FLOAT, DOUBLE, UINT8, INT8, INT32 = 9, 1, 11, 2, 3, 6
 """Types of tensors, by their numbers in ONNX's TensorProto."""
 
 _FLOATS = (FLOAT, DOUBLE, 10, 16)  # also float16 and bfloat16
