@@ -61,6 +61,12 @@ def test_types_that_compile(dtype: str, opt_level: int, tmp_path: Path) -> None:
     Problem(17, cases).check(tmp_path / "net.onnx", opt_level=opt_level)
 
 
+@pytest.mark.parametrize("dtype", ["float16", "float64"])
+def test_a_mean_of_everything(dtype: str, tmp_path: Path) -> None:
+    mean = case("ReduceMean", Input((2, 3, 4), dtype), keepdims=0, tolerance=1e-2)
+    Problem(17, [mean]).check(tmp_path / "net.onnx", opt_level=3)
+
+
 @pytest.mark.parametrize(("dtype", "worst"), [("uint8", 0), ("int8", -128)])
 def test_the_first_position_of_equal_bytes(dtype: str, worst: int, tmp_path: Path) -> None:
     rows = Input((2, 3), dtype, worst, worst)

@@ -95,6 +95,8 @@ def _schedule_block(schedule: Any, block: Any, isa: Isa) -> set[str]:
     loops = schedule.get_loops(block)
     types = [v.iter_type for v in schedule.get(block).iter_vars]
     taken: set[str] = set()
+    if not loops:  # of one element, as a mean of all; the block has an iterator of its own
+        return taken
     spatial = [lp for lp, t in zip(loops, types, strict=True) if t == tirx.IterVar.DataPar]
     reduction = [lp for lp, t in zip(loops, types, strict=True) if t != tirx.IterVar.DataPar]
     if not spatial:
