@@ -204,8 +204,8 @@ there the bar is as far as XNNPACK is from the reference kernels."""  # noqa: E5
 _EXACT = """\
 The reference kernels round, too, after each product and sum. This is the largest difference (and the mean one) of each
 from the same network computed in float64 (`benchmarks/float64.py`), again as shares of the range of the output's
-values. A network amplifies what it rounds, some inputs more than others: on one of the 20, `efficientnet_b0` is off by
-1e-4 and more in LiteRT's back ends and in NCHW, by 2e-5 in NHWC, which only the order of sums decides. The means tell
+values. A network amplifies what it rounds, some inputs more than others, and `efficientnet_b0` most of all: on which
+input how much comes out is up to the order of sums, so that its largest errors say little. The means tell
 the runtimes apart."""  # noqa: E501
 
 _QUANTIZED = """\
