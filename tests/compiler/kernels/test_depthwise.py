@@ -124,6 +124,14 @@ def test_threads_share_rows(parallel, kernel):
     check(problem, "native", parallel)
 
 
+@pytest.mark.parametrize("kernel", [(1, 5), (1, 33)])
+def test_threads_share_the_tiles_of_a_single_row(kernel):
+    problem = depthwise_problem(1, 131, 67, kernel)
+    function = depthwise.generate(problem, isa("native"), "kernel", 2)
+    assert "T.parallel" in function.script()
+    check(problem, "native", 2)
+
+
 def test_the_same_source_compiles_for_arm():
     problem = depthwise_problem(9, 9, 33, (3, 3), epilogue=Epilogue((bias(), clip(0, 6))))
     module = compile_kernel(depthwise.generate(problem, isa(ARM), "kernel"), ARM)

@@ -137,6 +137,14 @@ def test_threads_share_rows_or_panels(parallel, image, in_c, out_c, groups):
     check(problem, "native", parallel)
 
 
+@pytest.mark.parametrize("columns", [64, 67, 9])
+def test_threads_share_the_tiles_of_a_single_row(columns):
+    problem = conv_problem((1, columns), 48, 96, (1, 3), dilation=(1, 2))
+    function = direct.generate(problem, isa("native"), "kernel", 2)
+    assert "T.parallel" in function.script()
+    check(problem, "native", 2)
+
+
 @pytest.mark.skipif(isa("native").arch != "x86_64", reason="reads x86 assembly")
 @pytest.mark.parametrize("text", TARGETS)
 def test_sums_stay_in_registers(text):

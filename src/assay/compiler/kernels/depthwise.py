@@ -60,7 +60,8 @@ def generate(problem: Conv2d, isa: Isa, name: str, parallel: int = 1) -> Any:
     lines = Lines(source, p.out_c, lambda batch, row: (batch * p.in_h + row) * (p.in_w * p.out_c))
     _, columns = tile_size(p, isa)
     fetch = moved > isa.l2_bytes
-    rows = DepthwiseRows(b, p, columns, lines, weights, epilogue, output, fetch)
+    share_tiles = tasks > 1 and p.batch * p.out_h == 1
+    rows = DepthwiseRows(b, p, columns, lines, weights, epilogue, output, fetch, share_tiles)
     _write_rows(rows, isa, tasks)
     return b.function(name)
 
@@ -102,7 +103,7 @@ def _write_rows(rows: DepthwiseRows, isa: Isa, tasks: int) -> None:
     complete = complete[: len(complete) // tile_rows * tile_rows]
     singles = p.out_h - len(complete)
     units = singles + len(complete) // tile_rows
-    loop = b.parallel if tasks > 1 else b.serial
+    loop = b.parallel if tasks > 1 and not rows.share_tiles else b.serial
     with loop(p.batch * units) as index:
         batch, unit = b.let(index // units), b.let(index % units)
         with b.when(within(unit, 0, singles)):

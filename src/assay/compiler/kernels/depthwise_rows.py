@@ -54,7 +54,8 @@ class _Segment:
 class DepthwiseRows:
     """Writes output rows of ``p``, in tiles of at most ``most_columns`` outputs of each row.
 
-    ``fetch_outputs`` asks for where a tile's results go before it is computed.
+    ``fetch_outputs`` asks for where a tile's results go before it is computed. ``share_tiles``
+    deals out a row's tiles among threads, and not only rows.
     """
 
     b: KernelBuilder
@@ -65,6 +66,7 @@ class DepthwiseRows:
     epilogue: EpilogueWriter
     output: Buffer
     fetch_outputs: bool = False
+    share_tiles: bool = False
 
     def any_row(self, batch: Expr, row: Expr, channels: Channels) -> None:
         """Write one row by a loop over the window rows that lie on the image."""
@@ -120,8 +122,9 @@ class DepthwiseRows:
         add: Callable[[RegisterTile, OutputTiles, Expr, ChannelVector], None],
     ) -> None:
         b, p = self.b, self.p
+        loop = b.parallel if self.share_tiles else b.serial
         for columns in self._column_tiles():
-            with b.serial(columns.count) as index:
+            with loop(columns.count) as index:
                 column = b.let(columns.start + index * columns.size)
                 corner = b.let((batch * p.out_h + row) * p.out_w + column)
                 pixels = Pixels(corner, rows, columns.size, p.out_w)

@@ -95,7 +95,9 @@ def make_plan(p: Conv2d, isa: Isa, parallel: int) -> Plan:
     input_bytes, weight_bytes = 4 * prod(p.input_shape), 4 * depth * p.groups * packed_columns(runs)
     moved = input_bytes + weight_bytes + 4 * prod(p.output_shape)
     tasks = task_count(isa, parallel, p.flops, moved)
-    row_parts, panel_parts = p.batch * p.out_h, p.groups * panel_count(runs)
+    tiles = tile_outputs(p.columns, tile.rows)
+    lines, panel_parts = p.batch * p.out_h, p.groups * panel_count(runs)
+    row_parts = sum(run.count for run in tiles) if lines == 1 else lines
     sharing = choose_sharing(tasks, row_parts, panel_parts, input_bytes, weight_bytes)
 
     block_rows = 1
@@ -104,7 +106,6 @@ def make_plan(p: Conv2d, isa: Isa, parallel: int) -> Plan:
         block_rows = max(1, min(p.out_h, isa.l2_bytes // 2 // row_bytes))
     if sharing == "rows" and p.batch < tasks:
         block_rows = min(block_rows, -(-p.out_h // tasks))
-    tiles = tile_outputs(p.columns, tile.rows)
     return Plan(runs, tiles, block_rows, sharing, moved > isa.l2_bytes)
 
 
@@ -160,6 +161,11 @@ class DirectWriter:
         """Input channels of one group."""
         return self.p.in_c // self.p.groups
 
+    @property
+    def _one_row(self) -> bool:
+        """Whether the output is a single row: its tiles are what threads share out then."""
+        return self.p.batch * self.p.out_h == 1
+
     def write(self) -> None:
         """Emit the loops."""
         b, runs = self.b, self.plan.runs
@@ -182,7 +188,7 @@ class DirectWriter:
     def _row_blocks(self, body: Callable[[Expr, Expr], None]) -> None:
         b, rows = self.b, self.plan.block_rows
         blocks = -(-self.p.out_h // rows)
-        loop = b.parallel if self.plan.sharing == "rows" else b.serial
+        loop = b.parallel if self.plan.sharing == "rows" and not self._one_row else b.serial
         with loop(self.p.batch * blocks) as unit:
             body(b.let(unit // blocks), b.let(unit % blocks * rows))
 
@@ -222,8 +228,10 @@ class DirectWriter:
         return RowTaps(count, row * p.stride_h + first * p.dilation_h - p.pad_top, first)
 
     def _row(self, panel: _Panel, batch: Expr, row: Expr, taps: RowTaps) -> None:
+        b = self.b
+        loop = b.parallel if self.plan.sharing == "rows" and self._one_row else b.serial
         for tiles in self.plan.tiles:
-            with self.b.serial(tiles.count) as tile:
+            with loop(tiles.count) as tile:
                 column = tiles.start + tile * tiles.size
                 self._tile(panel, batch, row, taps, tiles, column)
 

@@ -7,7 +7,7 @@ from typing import Literal
 from assay.compiler.target import Isa
 
 Sharing = Literal["nothing", "rows", "panels"]
-"""What threads deal out: rows of the output, column panels of the weights, or nothing."""
+"""What threads deal out: rows (of a single one, its tiles), panels of the weights, or nothing."""
 
 NOMINAL_GHZ = 3.0
 NOMINAL_GB_PER_S = 10.0  # what one core draws from memory, at the low end of server CPUs
