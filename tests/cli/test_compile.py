@@ -39,6 +39,7 @@ def test_library_manifest_log_and_json(assay, files):
         "batch": 1,
         "inputs": None,
         "outputs": None,
+        "signature": None,
     }
     assert manifest["library_bytes"] == (files / "made/here/toy.so").stat().st_size
     assert json.loads((files / "made.json").read_text()) == manifest
@@ -70,9 +71,10 @@ def test_a_part_of_a_graph_for_a_batch(assay, files):
     np.testing.assert_array_equal(z, np.abs(v))
     np.testing.assert_array_equal(y, -v)
     assert assay("inspect", files / "net.tflite", "--json", files / "net.json").code == 0
-    assert json.loads((files / "net.json").read_text())["signatures"] == [
-        {"key": "serve", "subgraph": 0, "inputs": {"image": 0}, "outputs": {"scores": 3}}
-    ]
+    rows = json.loads((files / "net.json").read_text())["signatures"]
+    named = [(row["side"], row["argument"], row["tensor"], row["name"]) for row in rows]
+    assert named == [("input", "image", 0, "x"), ("output", "scores", 3, "end")]
+    assert {(row["signature"], row["subgraph"]) for row in rows} == {("serve", 0)}
 
 
 def test_another_machine_can_be_compiled_for(assay, files):

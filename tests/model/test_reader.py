@@ -9,7 +9,7 @@ import pytest
 
 from assay.model.facts import Model
 from assay.model.reader import read
-from assay.model.spec import Quantization, TensorSpec
+from assay.model.spec import Argument, Quantization, TensorSpec
 from tests.builder import GraphBuilder, per_axis, per_tensor
 from tests.model.networks import control_flow
 
@@ -46,8 +46,9 @@ def test_facts_of_the_file(read_graph: Reader, tmp_path: Path) -> None:
 
 def test_border_of_the_model(read_graph: Reader) -> None:
     model = read_graph(convolution())
-    assert model.inputs == (TensorSpec("x", (-1, 8, 8, 3), "float32"),)
-    assert model.outputs == (TensorSpec("y", (-1, 4, 4, 4), "float32"),)
+    image, score = Argument("serving_default", "image"), Argument("serving_default", "score")
+    assert model.inputs == (TensorSpec("x", (-1, 8, 8, 3), "float32", arguments=(image,)),)
+    assert model.outputs == (TensorSpec("y", (-1, 4, 4, 4), "float32", arguments=(score,)),)
     assert (model.input_indices, model.output_indices) == ((0,), (3,))
     [signature] = model.signatures
     assert signature.key == "serving_default"
