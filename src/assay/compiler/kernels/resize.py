@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from assay.compiler.kernels.builder import Buffer, Expr, KernelBuilder, broadcast
+from assay.compiler.kernels.builder import Buffer, Expr, KernelBuilder, RegisterTile, broadcast
 from assay.compiler.kernels.epilogue import Epilogue
 from assay.compiler.kernels.epilogue_writer import EpilogueWriter, Pixels
 from assay.compiler.kernels.panels import PanelRun, split_columns
@@ -210,10 +210,7 @@ class _Writer:
             for index, (offset, width) in enumerate(run.vectors):
                 values = [b.load(space, place + offset, width) for place in places]
                 tile.put(0, index, mixed(values, factors, width))
-            pixel = b.let(line * p.columns.outputs + column)
-            self.epilogue.write_tile(
-                tile, self.output, Pixels(pixel, 1, 1), batch, channel, run.vectors
-            )
+            self._write(tile, run, line, column, batch, channel)
 
     def _mixed_pixels(
         self,
@@ -236,7 +233,18 @@ class _Writer:
                     for down in corners
                 ]
                 tile.put(0, index, mixed(values, factors, width))
-            pixel = b.let(line * p.columns.outputs + column)
-            self.epilogue.write_tile(
-                tile, self.output, Pixels(pixel, 1, 1), batch, channel, run.vectors
-            )
+            self._write(tile, run, line, column, batch, channel)
+
+    def _write(
+        self,
+        tile: RegisterTile,
+        run: PanelRun,
+        line: Expr,
+        column: Expr,
+        batch: Expr,
+        channel: Expr,
+    ) -> None:
+        """Write one pixel's panel of channels."""
+        pixel = self.b.let(line * self.p.columns.outputs + column)
+        place = Pixels(pixel, 1, 1)
+        self.epilogue.write_tile(tile, self.output, place, batch, channel, run.vectors)
