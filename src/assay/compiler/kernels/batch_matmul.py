@@ -65,8 +65,9 @@ class BatchMatmul:
 
 
 def applicable(problem: BatchMatmul) -> bool:
-    """Tell whether the kernel fits: nothing may be empty."""
-    return min(*problem.batch, problem.rows, problem.depth, problem.columns) > 0
+    """Tell whether the kernel fits: nothing may be empty, and the output is a tensor by itself."""
+    sizes = (*problem.batch, problem.rows, problem.depth, problem.columns)
+    return min(sizes) > 0 and problem.epilogue.inside is None
 
 
 def generate(problem: BatchMatmul, isa: Isa, name: str, parallel: int = 1) -> Any:

@@ -53,7 +53,7 @@ def generate(problem: Dense, isa: Isa, name: str, parallel: int = 1) -> Any:
     source = b.parameter("input", p.input_shape)
     weights = b.parameter("weights", (size,))
     epilogue = EpilogueWriter(b, p.epilogue, p.output_shape)
-    output = b.parameter("output", p.output_shape)
+    output = b.parameter("output", p.epilogue.stored_shape(p.output_shape))
     loop = b.parallel if task_count(isa, parallel, p.flops, 4 * size) > 1 else b.serial
     with loop(panel_count(runs)) as panel:
         for run in runs:

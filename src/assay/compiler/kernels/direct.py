@@ -71,7 +71,7 @@ def generate(problem: Conv2d, isa: Isa, name: str, parallel: int = 1) -> Any:
     source = b.parameter("input", p.input_shape)
     weights = b.parameter("weights", (packed_size(p, plan),))
     epilogue = EpilogueWriter(b, p.epilogue, p.output_shape)
-    output = b.parameter("output", p.output_shape)
+    output = b.parameter("output", p.epilogue.stored_shape(p.output_shape))
     DirectWriter(b, p, plan, source, weights, epilogue, output).write()
     return b.function(name)
 

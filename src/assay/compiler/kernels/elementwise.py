@@ -56,9 +56,17 @@ class Axis:
     steps: tuple[int, ...]
 
 
-def loop_axes(shape: Sequence[int], operands: Sequence[Sequence[int]]) -> tuple[Axis, ...]:
-    """Return the loops over ``shape``, outermost first, with as many axes joined as possible."""
+def loop_axes(
+    shape: Sequence[int], operands: Sequence[Sequence[int]], row_step: int | None = None
+) -> tuple[Axis, ...]:
+    """Return the loops over ``shape``, outermost first, with as many axes joined as possible.
+
+    The rows of the last operand are ``row_step`` elements apart, if that is not a row's size.
+    """
     strides = [_strides(operand, len(shape)) for operand in operands]
+    if row_step is not None:
+        *outer, inner = strides[-1]
+        strides[-1] = [*(step // shape[-1] * row_step for step in outer), inner]
     axes: list[Axis] = []
     for index, size in enumerate(shape):
         if size == 1:
@@ -87,11 +95,12 @@ def generate(problem: Elementwise, isa: Isa, name: str, parallel: int = 1) -> An
     b = KernelBuilder()
     shapes = (*problem.operands, *problem.epilogue.operand_shapes(problem.shape))
     operands = [b.parameter(f"operand{index}", shape) for index, shape in enumerate(shapes)]
-    output = b.parameter("output", problem.shape)
+    output = b.parameter("output", problem.epilogue.stored_shape(problem.shape))
     elements = prod(problem.shape)
     moved = 4 * (elements + sum(map(prod, shapes)))
     tasks = task_count(isa, parallel, elements * _flops(problem), moved)
-    axes = loop_axes(problem.shape, [*shapes, problem.shape])
+    inside = problem.epilogue.inside
+    axes = loop_axes(problem.shape, [*shapes, problem.shape], inside.step if inside else None)
     _ElementwiseWriter(b, problem, isa, axes, operands, output).write(tasks)
     return b.function(name)
 
@@ -112,7 +121,8 @@ class _ElementwiseWriter:
     output: Buffer
 
     def write(self, tasks: int) -> None:
-        offsets: list[Expr] = [0] * (len(self.operands) + 1)
+        inside = self.problem.epilogue.inside
+        offsets: list[Expr] = [*([0] * len(self.operands)), inside.first if inside else 0]
         share_outer = len(self.axes) > 1 and self.axes[0].size >= tasks
         self._loop(0, offsets, tasks > 1 and share_outer, tasks > 1 and not share_outer)
 

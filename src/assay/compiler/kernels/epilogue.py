@@ -1,7 +1,8 @@
 """What a kernel does to its results while they are still in registers: bias, residual, activation.
 
 An :class:`Epilogue` is a chain of steps in the order of the graph. Steps with a tensor operand add
-one parameter each to the kernel, in the same order, after the weights.
+one parameter each to the kernel, in the same order, after the weights. It also says where results
+go, if that is not a tensor of their own.
 """
 
 from __future__ import annotations
@@ -41,10 +42,24 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Inside:
+    """Results go into a larger tensor of ``size`` elements, the rest of which others write.
+
+    The channels of pixel ``p`` (NHWC) or the image of batch item ``p`` (NCHW) start at its element
+    ``first + p * step``.
+    """
+
+    size: int
+    first: int
+    step: int
+
+
+@dataclass(frozen=True)
 class Epilogue:
-    """The steps after the sum of products, in order."""
+    """The steps after the sum of products, in order, and where results go."""
 
     steps: tuple[Step, ...] = ()
+    inside: Inside | None = None
 
     def operand_shapes(
         self, output: Sequence[int], channel_axis: int = -1
@@ -57,6 +72,10 @@ class Epilogue:
             "tensor": tuple(output),
         }
         return tuple(shapes[step.operand] for step in self.steps if step.operand)
+
+    def stored_shape(self, output: Sequence[int]) -> tuple[int, ...]:
+        """Return the shape of the tensor that results are written to, for a given output shape."""
+        return tuple(output) if self.inside is None else (self.inside.size,)
 
     @property
     def is_long(self) -> bool:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Protocol
 
 from assay.compiler.kernels.activations import BINARY, UNARY
 from assay.compiler.kernels.builder import Buffer, Expr, KernelBuilder, RegisterTile, constant
-from assay.compiler.kernels.epilogue import Epilogue, Operand, Step
+from assay.compiler.kernels.epilogue import Epilogue, Inside, Operand, Step
 
 _STACK_FLOATS = 255  # TVM takes less than 1 KiB from the stack
 LINE_FLOATS = 16  # of a cache line; where lines are longer, some are asked for twice
@@ -76,6 +77,7 @@ class EpilogueWriter:
         """
         self._builder = builder
         self._channels = output[-1]
+        self._inside = epilogue.inside or Inside(prod(output), 0, output[-1])
         self._is_long = epilogue.is_long
         shapes = iter(enumerate(epilogue.operand_shapes(output)))
         self._steps: list[tuple[Step, Buffer | None]] = []
@@ -108,13 +110,18 @@ class EpilogueWriter:
         offset, lanes = vectors[-1]
         width = offset + lanes
         starts = list(range(0, width, LINE_FLOATS))
-        if self._channels % LINE_FLOATS or width % LINE_FLOATS:  # ends may share another line
+        steps = (self._inside.first, self._inside.step, width)
+        if any(step % LINE_FLOATS for step in steps):  # ends may share another line
             starts.append(width - 1)
         for row in range(pixels.rows):
             for pixel in range(pixels.columns):
-                place = pixels.at(row, pixel) * self._channels + column
+                place = self.target(pixels.at(row, pixel), column)
                 for start in starts:
                     self._builder.prefetch(buffer, place + start, to_write=True)
+
+    def target(self, pixel: Expr, channel: Expr) -> Expr:
+        """Return where in the output's buffer a channel of a pixel goes."""
+        return pixel * self._inside.step + channel + self._inside.first
 
     def finish(self, value: Expr, pixel: Expr, batch: Expr, channel: Expr, lanes: int) -> Expr:
         """Apply the steps to a vector at (pixel, channel)."""
@@ -148,8 +155,8 @@ class EpilogueWriter:
             number = pixels.at(row, pixel)
             channel = column + offset
             value = self.finish(value, number, batch, channel, lanes)
-            target = number * self._channels + channel
-            b.store(buffer, place(row, pixel, index) if place else target, value, lanes)
+            target = place(row, pixel, index) if place else self.target(number, channel)
+            b.store(buffer, target, value, lanes)
 
         for row in range(pixels.rows):
             first = row * pixels.columns

@@ -43,8 +43,9 @@ def applicable(problem: Conv2d) -> bool:
     steps = p.epilogue.steps
     later = steps[1:] if p.epilogue.starts_with_bias else steps
     flat = all(step.operand in (None, "tensor") for step in later)
+    whole = p.epilogue.inside is None or p.epilogue.inside.step == p.out_c  # lines of pixels
     dense = (p.stride_w, p.groups, p.input_gate, p.layout) == (1, 1, False, "NHWC")
-    return dense and flat and p.kernel_w > 1
+    return dense and flat and whole and p.kernel_w > 1
 
 
 def worthwhile(problem: Conv2d, isa: Isa) -> bool:
@@ -117,7 +118,7 @@ def generate(problem: Conv2d, isa: Isa, name: str, parallel: int = 1) -> Any:
     source = b.parameter("input", p.input_shape)
     weights = b.parameter("weights", (direct.packed_size(inner, plan),))
     epilogue = EpilogueWriter(b, p.epilogue, p.output_shape)
-    output = b.parameter("output", p.output_shape)
+    output = b.parameter("output", p.epilogue.stored_shape(p.output_shape))
     moved = 4 * (prod(p.input_shape) + prod(p.output_shape))
     tasks = task_count(isa, parallel, p.flops, moved)
     loop = b.parallel if tasks > 1 else b.serial
@@ -220,7 +221,7 @@ class _StripWriter:
                 with b.vectors(line, self.isa.lanes()) as (first, lanes):
                     value = b.let(b.load(results, index * apart + first, lanes))
                     value = self.epilogue.finish(value, pixel, batch, first, lanes)
-                    b.store(self.output, pixel * p.out_c + first, value, lanes)
+                    b.store(self.output, self.epilogue.target(pixel, first), value, lanes)
 
     def _add_taps(self, results: Buffer, column: Expr, rows: int, apart: int) -> None:
         """Write the results of one column; lanes beyond its channels are overwritten later."""

@@ -113,7 +113,7 @@ def generate(problem: Pool2d, isa: Isa, name: str, parallel: int = 1) -> Any:
     b = KernelBuilder()
     source = b.parameter("input", problem.input_shape)
     epilogue = EpilogueWriter(b, problem.epilogue, problem.output_shape, sums_start=False)
-    output = b.parameter("output", problem.output_shape)
+    output = b.parameter("output", problem.epilogue.stored_shape(problem.output_shape))
     moved = 4 * (prod(problem.input_shape) + prod(problem.output_shape))
     tasks = task_count(isa, parallel, problem.flops, moved)
     _PoolWriter(b, problem, isa, source, epilogue, output).write(tasks)

@@ -72,7 +72,7 @@ def generate(problem: Reduction, isa: Isa, name: str, parallel: int = 1) -> Any:
     b, p = KernelBuilder(), problem
     source = b.parameter("input", p.input_shape)
     epilogue = EpilogueWriter(b, p.epilogue, p.output_shape, sums_start=False)
-    output = b.parameter("output", p.output_shape)
+    output = b.parameter("output", p.epilogue.stored_shape(p.output_shape))
     elements = p.outer * p.size * p.inner
     tasks = task_count(isa, parallel, elements, 4 * elements)
     writer = _ReductionWriter(b, p, isa, source, epilogue, output)

@@ -131,7 +131,7 @@ def generate(problem: Resize, isa: Isa, name: str, parallel: int = 1) -> Any:
     source = b.parameter("input", p.input_shape)
     rows, columns = Taps.declare(b, p.rows, "row"), Taps.declare(b, p.columns, "column")
     epilogue = EpilogueWriter(b, p.epilogue, p.output_shape, sums_start=False)
-    output = b.parameter("output", p.output_shape)
+    output = b.parameter("output", p.epilogue.stored_shape(p.output_shape))
     tasks = task_count(isa, parallel, p.flops, p.bytes_moved)
     _Writer(b, isa, p, source, rows, columns, epilogue, output).write(tasks)
     return b.function(name)

@@ -30,7 +30,7 @@ Finish = Callable[[Expr, Expr, Expr, int], Expr]
 def applicable(problem: Resize) -> bool:
     """Tell whether the kernel fits: rows of few elements, without a pattern in the epilogue."""
     p = problem
-    if p.columns.outputs * _side_by_side(p) > _LONGEST:
+    if p.columns.outputs * _side_by_side(p) > _LONGEST or p.epilogue.inside is not None:
         return False
     if p.layout == "NCHW":
         return True

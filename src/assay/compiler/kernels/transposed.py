@@ -114,7 +114,7 @@ def generate(problem: TransposedConv2d, isa: Isa, name: str, parallel: int = 1) 
     source = b.parameter("input", p.input_shape)
     weights = b.parameter("weights", (size,))
     epilogue = EpilogueWriter(b, p.epilogue, p.output_shape)
-    output = b.parameter("output", p.output_shape)
+    output = b.parameter("output", p.epilogue.stored_shape(p.output_shape))
 
     def taps(b: KernelBuilder, row: Expr) -> RowTaps:
         return _row_taps(b, p, row)

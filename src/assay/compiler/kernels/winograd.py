@@ -82,7 +82,7 @@ def generate(problem: Conv2d, isa: Isa, name: str, parallel: int = 1) -> Any:
     source = b.parameter("input", p.input_shape)
     weights = b.parameter("weights", (plan.packed_size(p.in_c),))
     epilogue = EpilogueWriter(b, p.epilogue, p.output_shape)
-    output = b.parameter("output", p.output_shape)
+    output = b.parameter("output", p.epilogue.stored_shape(p.output_shape))
     loop = b.parallel if plan.parallel else b.serial
     with loop(-(-plan.tiles // plan.block)) as block:
         data = b.workspace("data", plan.positions * plan.step(p.in_c))

@@ -97,7 +97,7 @@ class TileWriter:
                     pixel = b.let(corner + i * p.out_w + j)
                     value = b.load(self.patch, (i * n + j) * self.lanes, lanes)
                     value = epilogue.finish(value, pixel, batch, channel, lanes)
-                    b.store(output, pixel * p.out_c + channel, value, lanes)
+                    b.store(output, epilogue.target(pixel, channel), value, lanes)
 
     def _place(self, number: Expr) -> tuple[Expr, Expr, Expr]:
         """Return batch item, tile row and tile column of a tile."""

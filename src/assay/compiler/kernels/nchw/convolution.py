@@ -66,7 +66,7 @@ def generate(problem: Conv2d, isa: Isa, name: str, parallel: int = 1) -> Any:
     weights = b.parameter("weights", (plan.depth * p.out_c,))
     gate = b.parameter("gate", p.gate_shape) if p.input_gate else None
     epilogue = PlaneEpilogueWriter(b, p.epilogue, p.output_shape)
-    output = b.parameter("output", p.output_shape)
+    output = b.parameter("output", p.epilogue.stored_shape(p.output_shape))
     _Writer(b, isa, plan, source, weights, gate, epilogue, output).write()
     return b.function(name)
 

@@ -47,7 +47,7 @@ def generate(problem: Conv2d, isa: Isa, name: str, parallel: int = 1) -> Any:
     source = b.parameter("input", p.input_shape)
     weights = b.parameter("weights", (p.kernel_h * p.kernel_w * p.out_c,))
     epilogue = PlaneEpilogueWriter(b, p.epilogue, p.output_shape)
-    output = b.parameter("output", p.output_shape)
+    output = b.parameter("output", p.epilogue.stored_shape(p.output_shape))
     moved = 4 * p.batch * (p.in_h * p.in_w * p.in_c + p.out_h * p.out_w * p.out_c)
     tasks = task_count(isa, parallel, p.flops, moved)
     _Writer(b, isa, p, source, weights, epilogue, output).write(tasks)

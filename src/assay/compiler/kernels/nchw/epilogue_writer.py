@@ -12,7 +12,7 @@ from assay.compiler.kernels.builder import (
     broadcast,
     constant,
 )
-from assay.compiler.kernels.epilogue import Epilogue, Step, bias
+from assay.compiler.kernels.epilogue import Epilogue, Inside, Step, bias
 from assay.compiler.kernels.epilogue_writer import apply_step
 
 _STACK_FLOATS = 255  # TVM takes less than 1 KiB from the stack
@@ -34,6 +34,8 @@ class PlaneEpilogueWriter:
         """
         self._builder = builder
         self._channels, self._pixels = output[1], output[2] * output[3]
+        image = self._channels * self._pixels
+        self._inside = epilogue.inside or Inside(output[0] * image, 0, image)
         self._is_long = epilogue.is_long
         shapes = iter(enumerate(epilogue.operand_shapes(output, channel_axis=1)))
         self._steps: list[tuple[Step, Buffer | None]] = []
@@ -89,8 +91,8 @@ class PlaneEpilogueWriter:
         self, value: Expr, buffer: Buffer, batch: Expr, channel: Expr, pixel: Expr, lanes: int
     ) -> None:
         value = self.finish(value, batch, channel, pixel, lanes)
-        plane = batch * self._channels + channel
-        self._builder.store(buffer, plane * self._pixels + pixel, value, lanes)
+        image = batch * self._inside.step + self._inside.first
+        self._builder.store(buffer, image + channel * self._pixels + pixel, value, lanes)
 
     def _write_in_loops(
         self,

@@ -44,7 +44,7 @@ def generate(problem: Pool2d, isa: Isa, name: str, parallel: int = 1) -> Any:
     p = problem
     source = b.parameter("input", p.input_shape)
     epilogue = PlaneEpilogueWriter(b, p.epilogue, p.output_shape, sums_start=False)
-    output = b.parameter("output", p.output_shape)
+    output = b.parameter("output", p.epilogue.stored_shape(p.output_shape))
     moved = 4 * (prod(p.input_shape) + prod(p.output_shape))
     tasks = task_count(isa, parallel, p.flops, moved)
     _Writer(b, isa, p, source, epilogue, output).write(tasks)

@@ -68,7 +68,7 @@ def generate(problem: TransposedConv2d, isa: Isa, name: str, parallel: int = 1) 
     source = b.parameter("input", p.input_shape)
     weights = b.parameter("weights", (p.groups * plan.weights,))
     epilogue = PlaneEpilogueWriter(b, p.epilogue, p.output_shape)
-    output = b.parameter("output", p.output_shape)
+    output = b.parameter("output", p.epilogue.stored_shape(p.output_shape))
     _Writer(b, isa, plan, source, weights, epilogue, output).write()
     return b.function(name)
 
