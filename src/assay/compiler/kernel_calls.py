@@ -29,7 +29,8 @@ class KernelCall:
     then the operators whose operands or results it converts, and besides those of which a call
     does a smaller part (such as the dequantization before a convolution).
 
-    Bytes are those of all tensors, each counted once, whatever the caches keep.
+    Bytes are those of all tensors, each counted once, whatever the caches keep. Of a result that
+    several calls write, each in its own part, ``written_bytes`` are those of this call.
     """
 
     symbol: str
@@ -73,6 +74,9 @@ class KernelCall:
             fields[key] = tuple(fields[key])
         return cls(**fields)
 
+
+WRITTEN_BYTES = "assay.written_bytes"
+"""Attribute of kernels that write a part of their result: how many bytes that is."""
 
 TRANSPOSE = "transpose"
 """What TVM calls a transpose in the names of kernels, and assay too."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tvm import relax
@@ -12,6 +12,7 @@ from assay.compiler import tvm_api
 from assay.compiler.config import Config
 from assay.compiler.passes.bind_int8 import bind_int8
 from assay.compiler.passes.bind_kernels import bind_kernels
+from assay.compiler.passes.bound import BoundKernels
 from assay.compiler.passes.convert_layout import convert_layout
 from assay.compiler.passes.fold_weights import fold_weights
 from assay.compiler.passes.legalize import legalize_ops
@@ -19,6 +20,7 @@ from assay.compiler.passes.scale_integers import scale_integers
 from assay.compiler.passes.schedule_loops import schedule_loops
 from assay.compiler.passes.sum_integers import sum_integers
 from assay.compiler.passes.to_nhwc import to_nhwc
+from assay.compiler.passes.write_in_place import write_in_place
 from assay.compiler.remarks.log import Log
 from assay.compiler.target import ResolvedTarget
 
@@ -27,11 +29,15 @@ transform = relax.transform
 
 @dataclass(frozen=True)
 class Job:
-    """What passes may look at besides the module; ``log`` takes lines and remarks."""
+    """What passes may look at besides the module.
+
+    ``log`` takes lines and remarks, ``kernels`` what passes bound so far.
+    """
 
     config: Config
     target: ResolvedTarget
     log: Log
+    kernels: BoundKernels = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -79,10 +85,13 @@ GRAPH = (
 
 
 def _bind(job: Job) -> Any:
-    return bind_kernels(job.target.isa, aggressive=job.config.opt_level >= 4)
+    return bind_kernels(job.target.isa, job.config.opt_level >= 4, job.kernels)
 
 
-BINDING = (Step("BindKernels", 3, _bind),)
+BINDING = (
+    Step("BindKernels", 3, _bind),
+    Step("WriteInPlace", 3, lambda job: write_in_place(job.target.isa, job.kernels)),
+)
 
 KERNELS = (
     Step("LegalizeOps", 0, lambda job: legalize_ops()),

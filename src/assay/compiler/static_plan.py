@@ -130,19 +130,33 @@ class _Planner:
             return self._value(expr.args[0])
         if name == "call_tir" and len(expr.args) == 2:
             return self._kernel(expr)
+        if name == "call_tir_inplace" and list(expr.attrs.inplace_indices) == [
+            len(expr.args[1]) - 1
+        ]:
+            return self._kernel_in_place(expr)
         raise _NotStaticError
 
     def _kernel(self, call: Any) -> Any:
-        sources = self._value(call.args[1])
         types = call.ty_args[0]
         several = isinstance(types, tvm.ir.TupleType)
         results = tuple(_Tensor(_size(ty)) for ty in (types.fields if several else [types]))
+        self._call(call, results)
+        return results if several else results[0]
+
+    def _kernel_in_place(self, call: Any) -> Any:
+        """Add a call that writes into its last argument, and return that one."""
+        return self._call(call, ())[-1]
+
+    def _call(self, call: Any, results: tuple[_Tensor, ...]) -> tuple[_Tensor, ...]:
+        """Add a call of a kernel and return all of its tensors."""
+        sources = self._value(call.args[1])
         if not all(isinstance(source, _Tensor) for source in sources):
             raise _NotStaticError
         if not all(_is_whole(buffer) for buffer in self._mod[call.args[0]].params):
             raise _NotStaticError
-        self._steps.append((str(call.args[0].name_hint), [*sources, *results]))
-        return results if several else results[0]
+        tensors = (*sources, *results)
+        self._steps.append((str(call.args[0].name_hint), list(tensors)))
+        return tensors
 
     def _place_temporaries(self) -> int:
         touched: dict[_Tensor, list[int]] = {}

@@ -17,9 +17,10 @@ from tvm import relax
 
 from assay.compiler import tvm_api
 from assay.compiler.frontend.naming import operator_of, origin
-from assay.compiler.kernel_calls import KernelCall, Layer
+from assay.compiler.kernel_calls import WRITTEN_BYTES, KernelCall, Layer
 from assay.model.facts import Model
 
+_KERNEL_CALLS = ("call_tir", "call_tir_inplace")
 # Relax operators that do the multiply-accumulates of a TFLite operator.
 _HEAVY = ("nn.conv", "matmul", "nn.batch_matmul")
 # Those that only bring operands or results of one into another form.
@@ -71,7 +72,7 @@ class Trace:
         calls = []
         for (var, call), own in zip(bindings, names, strict=True):
             inside = self._between(own, taken)
-            if tvm_api.op_name(call) in ("call_tir", "call_tir_inplace"):
+            if tvm_api.op_name(call) in _KERNEL_CALLS:
                 calls.append((var, call, inside))
         return self._described(calls)
 
@@ -110,7 +111,8 @@ class Trace:
             if not operators and not beside:
                 sources = (a.name for a in call.args[1] if isinstance(a, relax.Var))
                 beside = {found for s in sources if (found := operator_of(s)) is not None}
-            described.append(_call(call, self._layers(own), self._layers(beside)))
+            attrs = self._final[call.args[0]].attrs
+            described.append(_call(call, attrs, self._layers(own), self._layers(beside)))
         return tuple(described)
 
     def _chief_values(self) -> dict[int, str]:
@@ -210,7 +212,7 @@ def _key(value: Any, names: dict[Any, str]) -> Any:
         return int(value.index), *_named(value, names)
     called = ""
     if isinstance(value, tvm.ir.Call):
-        kernel = value.args[0] if tvm_api.op_name(value) == "call_tir" else value.op
+        kernel = value.args[0] if tvm_api.op_name(value) in _KERNEL_CALLS else value.op
         called = getattr(kernel, "name_hint", None) or str(getattr(kernel, "name", ""))
     return called, *_named(value, names)
 
@@ -221,8 +223,12 @@ def _named(value: Any, names: dict[Any, str]) -> tuple[str, ...]:
     return tuple(filter(None, (names.get(var, str(var.name)) for var in free)))
 
 
-def _call(call: Any, layers: tuple[Layer, ...], serves: tuple[Layer, ...]) -> KernelCall:
-    ins = [argument.ty for argument in call.args[1] if hasattr(argument.ty, "dtype")]
+def _call(
+    call: Any, attrs: Any, layers: tuple[Layer, ...], serves: tuple[Layer, ...]
+) -> KernelCall:
+    in_place = tvm_api.op_name(call) == "call_tir_inplace"  # into the last argument
+    arguments = list(call.args[1])[: -1 if in_place else None]
+    ins = [argument.ty for argument in arguments if hasattr(argument.ty, "dtype")]
     result = call.ty
     outs = list(result.fields) if hasattr(result, "fields") else [result]
     return KernelCall(
@@ -234,7 +240,7 @@ def _call(call: Any, layers: tuple[Layer, ...], serves: tuple[Layer, ...]) -> Ke
         output_shapes=tuple(map(_shape, outs)),
         output_dtypes=tuple(str(each.dtype) for each in outs),
         read_bytes=sum(map(_bytes, ins)),
-        written_bytes=sum(map(_bytes, outs)),
+        written_bytes=int(attrs.get(WRITTEN_BYTES, sum(map(_bytes, outs)))),
     )
 
 

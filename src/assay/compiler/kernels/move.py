@@ -48,7 +48,7 @@ class Box:
 
 @dataclass(frozen=True)
 class Move:
-    """An output made of boxes, which cover it without overlap.
+    """An output made of boxes, which cover it without overlap, or what others do not write of it.
 
     Kernel parameters, in order: inputs, output.
     """
@@ -58,6 +58,11 @@ class Move:
     output_shape: tuple[int, ...]
     boxes: tuple[Box, ...]
     fill: float = 0.0
+
+    @property
+    def moved(self) -> int:
+        """Elements that are written: all, if boxes cover the output."""
+        return sum(prod(loop.size for loop in box.loops) for box in self.boxes)
 
     @property
     def transposes(self) -> bool:
@@ -91,8 +96,7 @@ def generate(problem: Move, isa: Isa, name: str, parallel: int = 1) -> Any:
     b, p = KernelBuilder(), problem
     inputs = [b.parameter(f"input{i}", shape, p.dtype) for i, shape in enumerate(p.inputs)]
     output = b.parameter("output", p.output_shape, p.dtype)
-    size = prod(p.output_shape)
-    tasks = task_count(isa, parallel, size, 2 * size * BITS[p.dtype] // 8)
+    tasks = task_count(isa, parallel, p.moved, 2 * p.moved * BITS[p.dtype] // 8)
     nests = [
         _Nest(
             joined(box.loops, filled=box.input is None),

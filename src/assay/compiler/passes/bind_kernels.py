@@ -22,12 +22,10 @@ from assay.compiler.kernels.expand_depthwise import ExpandDepthwise
 from assay.compiler.kernels.move import Move
 from assay.compiler.kernels.problem import Conv2d
 from assay.compiler.kernels.select import generator_for
+from assay.compiler.passes.bound import PLANNED_TASKS, BoundKernel, BoundKernels
 from assay.compiler.passes.chains import Chain, Graph, chain_after
 from assay.compiler.passes.readers import READERS, Operator, Reader
 from assay.compiler.target import Isa
-
-# Kernels are written for this many threads; fewer at run time share the same tasks.
-_PLANNED_TASKS = 4
 
 
 @dataclass(frozen=True)
@@ -49,15 +47,15 @@ class _Layer:
         return self.variables[-1]
 
 
-def bind_kernels(isa: Isa, aggressive: bool) -> Any:
-    """Return the module pass for the operators of ``READERS``, float32.
+def bind_kernels(isa: Isa, aggressive: bool, bound: BoundKernels) -> Any:
+    """Return the module pass for the operators of ``READERS``, float32; it adds to ``bound``.
 
     ``aggressive`` also takes kernels that change the last bits (Winograd) or span two layers.
     """
 
     @tvm.transform.module_pass(opt_level=0, name="BindKernels")
     def run(mod: Any, _context: Any) -> Any:
-        return _Binder(mod, isa, aggressive).run()
+        return _Binder(mod, isa, aggressive, bound).run()
 
     return run
 
@@ -66,10 +64,11 @@ def bind_kernels(isa: Isa, aggressive: bool) -> Any:
 class _Binder(PyExprMutator):
     """Puts calls of kernels in place of the last operator of each chain; the rest is dead then."""
 
-    def __init__(self, mod: Any, isa: Isa, aggressive: bool) -> None:
+    def __init__(self, mod: Any, isa: Isa, aggressive: bool, bound: BoundKernels) -> None:
         super().__init__(mod)
         self._isa = isa
         self._aggressive = aggressive
+        self._bound = bound
         self._kernels: dict[Any, Any] = {}
         self._calls: dict[Any, Any] = {}
         self._graph = Graph(mod["main"])
@@ -172,9 +171,10 @@ class _Binder(PyExprMutator):
             if isinstance(problem, Move) and problem.transposes:
                 kind = TRANSPOSE
             name = f"{kind}_{len(self._kernels)}"
-            function = generator.generate(problem, self._isa, name, _PLANNED_TASKS)
+            function = generator.generate(problem, self._isa, name, PLANNED_TASKS)
             function = with_parameter_shapes(function, shapes)
             self._kernels[key] = self.builder_.add_func(function, name)
+            self._bound[name] = BoundKernel(problem, generator)
         return relax.call_tir(self._kernels[key], arguments, result.ty)
 
 

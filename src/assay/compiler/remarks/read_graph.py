@@ -18,7 +18,7 @@ def read_graph(mod: Any) -> tuple[OpFact, ...]:
     return tuple(_fact(call, made_by) for call in calls if tvm_api.op_name(call) not in _CALLS)
 
 
-_CALLS = ("", "call_tir")
+_CALLS = ("", "call_tir", "call_tir_inplace")
 _MOVES = ("permute_dims", "reshape")
 
 
