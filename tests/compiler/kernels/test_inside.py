@@ -147,6 +147,12 @@ def test_vectors_of_any_width_and_threads(text):
     check(*CASES["direct"], text, 16, 16, parallel=2)
 
 
+def test_single_channels_are_no_vectors():
+    problem = Elementwise((3, 40, 1), ((3, 40, 1),), ())
+    check(elementwise, problem, "native", 7, 0)
+    assert not elementwise.applicable(placed(problem, Inside(1000, 7, 2)))
+
+
 def test_lines_of_few_channels_stay_whole():
     problem = conv(16, 3, epilogue=PLAIN)
     check(narrow, problem, "native", 7, 0)

@@ -86,8 +86,9 @@ def _strides(operand: Sequence[int], rank: int) -> list[int]:
 
 
 def applicable(problem: Elementwise) -> bool:
-    """Tell whether the kernel fits: always."""
-    return True
+    """Tell whether the kernel fits: elements of the output's rows have to be side by side."""
+    inside = problem.epilogue.inside
+    return inside is None or inside.step == 1 or problem.shape[-1:] != (1,)
 
 
 def generate(problem: Elementwise, isa: Isa, name: str, parallel: int = 1) -> Any:
