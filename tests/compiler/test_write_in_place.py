@@ -12,9 +12,17 @@ from assay.compiler import build as build_module
 from assay.compiler import pipeline
 from assay.runtimes.litert import open_litert
 from assay.runtimes.tvm import open_build
-from tests.builder import GraphBuilder
+from tests.builder import GraphBuilder, per_tensor
 
 RNG = np.random.default_rng(5)
+
+
+def copying_form(path, **choices):
+    """Compile a network without the pass."""
+    with pytest.MonkeyPatch.context() as patch:
+        plain = tuple(step for step in pipeline.BINDING if step.name != "WriteInPlace")
+        patch.setattr(build_module, "BINDING", plain)
+        return assay.compile(path, **choices)
 
 
 class Net:
@@ -74,11 +82,7 @@ class Net:
         self.graph.output(*outputs)
         path = folder / "net.tflite"
         path.write_bytes(self.graph.build())
-        build = assay.compile(path, **choices)
-        with pytest.MonkeyPatch.context() as patch:
-            plain = tuple(s for s in pipeline.BINDING if s.name != "WriteInPlace")
-            patch.setattr(build_module, "BINDING", plain)
-            copying = assay.compile(path, **choices)
+        build, copying = assay.compile(path, **choices), copying_form(path, **choices)
         ours, copied = open_build(build, threads), open_build(copying, threads)
         assert ours.ahead_of_time
         machine, reference = open_build(build, entry="vm"), open_litert(path, reference=True)
@@ -144,6 +148,12 @@ def test_images_below_each_other(tmp_path, batch, copies):
     net.check(tmp_path, net.concat(net.conv(x, 7, 3), net.conv(y, 7), axis=1), copies=copies)
 
 
+def test_a_single_channel(tmp_path):
+    net = Net()
+    x = net.input(1, 3, 4, 1)
+    net.check(tmp_path, net.concat(net.tanh(x), net.conv(x, 1, 3), net.pool(x)), copies=1)
+
+
 def test_images_of_a_batch(tmp_path):
     net = Net()
     x, y = net.input(1, 3, 5, 4), net.input(2, 3, 5, 4)
@@ -174,6 +184,49 @@ def test_large_images_on_two_threads(tmp_path, layout, opt_level):
     parts = net.conv(x, 33, 3), net.pool(net.conv(x, 8)), net.conv(x, 24)
     y = net.conv(net.concat(*parts), 8)
     net.check(tmp_path, y, copies=0, threads=2, layout=layout, opt_level=opt_level)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8"])
+def test_bytes_of_equal_scale(tmp_path, dtype):
+    graph, middle = GraphBuilder(), 0 if dtype == "int8" else 128
+    alike, other = per_tensor(0.05, middle + 3), per_tensor(0.02, middle - 9)
+
+    def conv(x, channels, kernel, quantization, act="NONE"):
+        name, in_c = f"w{len(graph.tensors)}", 6
+        filter_ = graph.constant(
+            name,
+            RNG.integers(-127, 128, (channels, kernel, kernel, in_c)).astype(np.int8),
+            per_tensor(0.01, 0),
+        )
+        bias = graph.constant(
+            f"{name}b", RNG.integers(-99, 99, channels).astype(np.int32), per_tensor(0.0005, 0)
+        )
+        options = {"activation": act}
+        shape = (1, 5, 7, channels)
+        return graph.op("CONV_2D", [x, filter_, bias], shape, dtype, quantization, options=options)
+
+    x = graph.input("x", (1, 5, 7, 6), dtype, alike)
+    far = graph.op("QUANTIZE", [conv(x, 9, 1, other)], (1, 5, 7, 9), dtype, alike)
+    parts = [conv(x, 33, 3, alike, "RELU"), x, conv(x, 5, 1, alike), far]
+    whole = graph.op("CONCATENATION", parts, (1, 5, 7, 53), dtype, alike, options={"axis": 3})
+    kernels = check_bytes(graph, tmp_path, whole)
+    (left,) = (call for call in kernels if call.symbol.startswith("int8_concat"))
+    assert left.written_bytes == 5 * 7 * (6 + 9)
+    assert sum("CONV_2D" in [layer.op for layer in call.layers] for call in kernels) == 3
+
+
+def check_bytes(graph, folder, *outputs):
+    """Compare with the copying form and the virtual machine; return the calls of kernels."""
+    graph.output(*outputs)
+    path = folder / "net.tflite"
+    path.write_bytes(graph.build())
+    build, copying = assay.compile(path), copying_form(path)
+    runtimes = open_build(build), open_build(copying), open_build(build, entry="vm")
+    x = [RNG.integers(-128, 128, s.shape).astype(s.dtype) for s in runtimes[0].inputs]
+    ours, copied, machine = (runtime(*x) for runtime in runtimes)
+    np.testing.assert_array_equal(ours, copied)
+    np.testing.assert_array_equal(ours, machine)
+    return build.manifest.kernels
 
 
 @settings(max_examples=8, deadline=None)

@@ -76,7 +76,9 @@ GRAPH = (
     Step("ConvertToNHWC", 0, lambda job: to_nhwc(), when=_nhwc),
     Step("CanonicalizeBindings", 2, lambda job: transform.CanonicalizeBindings()),
     Step("ConvertLayout", 0, _convert, when=_nchw),
-    Step("BindInt8", 3, lambda job: bind_int8(job.target.isa, job.log), when=_integers),
+    Step(
+        "BindInt8", 3, lambda job: bind_int8(job.target.isa, job.log, job.kernels), when=_integers
+    ),
     Step("FoldWeights", 2, lambda job: fold_weights()),
     Step("FoldConstant", 2, lambda job: transform.FoldConstant()),
     Step("EliminateCommonSubexpr", 2, lambda job: transform.EliminateCommonSubexpr()),

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from math import prod
+from typing import Any, Literal
 
 from assay.compiler.kernels.activations import BINARY, UNARY
 
@@ -53,6 +54,10 @@ class Inside:
     first: int
     step: int
 
+    def place(self, pixel: Any, channel: Any) -> Any:
+        """Return where a channel of a pixel (NHWC) goes; indices are ints or TIR expressions."""
+        return pixel * self.step + channel + self.first
+
 
 @dataclass(frozen=True)
 class Epilogue:
@@ -72,6 +77,10 @@ class Epilogue:
             "tensor": tuple(output),
         }
         return tuple(shapes[step.operand] for step in self.steps if step.operand)
+
+    def placement(self, output: Sequence[int]) -> Inside:
+        """Return where results go: all of an NHWC output of the given shape, if not inside."""
+        return self.inside or Inside(prod(output), 0, output[-1])
 
     def stored_shape(self, output: Sequence[int]) -> tuple[int, ...]:
         """Return the shape of the tensor that results are written to, for a given output shape."""

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import prod
 from typing import Protocol
 
 from assay.compiler.kernels.activations import BINARY, UNARY
 from assay.compiler.kernels.builder import Buffer, Expr, KernelBuilder, RegisterTile, constant
-from assay.compiler.kernels.epilogue import Epilogue, Inside, Operand, Step
+from assay.compiler.kernels.epilogue import Epilogue, Operand, Step
 
 _STACK_FLOATS = 255  # TVM takes less than 1 KiB from the stack
 LINE_FLOATS = 16  # of a cache line; where lines are longer, some are asked for twice
@@ -77,7 +76,7 @@ class EpilogueWriter:
         """
         self._builder = builder
         self._channels = output[-1]
-        self._inside = epilogue.inside or Inside(prod(output), 0, output[-1])
+        self._inside = epilogue.placement(output)
         self._is_long = epilogue.is_long
         shapes = iter(enumerate(epilogue.operand_shapes(output)))
         self._steps: list[tuple[Step, Buffer | None]] = []
@@ -121,7 +120,7 @@ class EpilogueWriter:
 
     def target(self, pixel: Expr, channel: Expr) -> Expr:
         """Return where in the output's buffer a channel of a pixel goes."""
-        return pixel * self._inside.step + channel + self._inside.first
+        return self._inside.place(pixel, channel)
 
     def finish(self, value: Expr, pixel: Expr, batch: Expr, channel: Expr, lanes: int) -> Expr:
         """Apply the steps to a vector at (pixel, channel)."""

@@ -7,7 +7,7 @@ channels behind a concatenation, depth to space, strided slices side by side.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from math import prod
@@ -47,6 +47,15 @@ class Box:
 
 
 @dataclass(frozen=True)
+class Piece:
+    """Where an input goes: rows of ``length`` elements from ``first`` on, ``step`` apart."""
+
+    first: int
+    length: int
+    step: int
+
+
+@dataclass(frozen=True)
 class Move:
     """An output made of boxes, which cover it without overlap, or what others do not write of it.
 
@@ -63,6 +72,34 @@ class Move:
     def moved(self) -> int:
         """Elements that are written: all, if boxes cover the output."""
         return sum(prod(loop.size for loop in box.loops) for box in self.boxes)
+
+    def piece(self, index: int) -> Piece | None:
+        """Return where an input goes, if all of it goes there as it is, row by row."""
+        boxes = [box for box in self.boxes if box.input == index]
+        if len(boxes) != 1 or boxes[0].source != 0:
+            return None
+        match [(loop.size, loop.target, loop.source) for loop in boxes[0].loops]:
+            case []:
+                rows, length, step = 1, 1, 1
+            case [(length, 1, 1)]:
+                rows, step = 1, length
+            case [(rows, step, 1)]:
+                length = 1
+            case [(rows, step, length), (size, 1, 1)] if size == length:
+                pass
+            case _:
+                return None
+        complete = rows * length == prod(self.inputs[index])
+        return Piece(boxes[0].target, length, step) if complete else None
+
+    def without(self, placed: Collection[int]) -> Move | None:
+        """Return what is left to move or fill if others write these inputs; None if nothing is."""
+        kept = [index for index in range(len(self.inputs)) if index not in placed]
+        number: dict[int | None, int | None] = {None: None}
+        number.update((old, new) for new, old in enumerate(kept))
+        boxes = [replace(x, input=number[x.input]) for x in self.boxes if x.input in number]
+        inputs = tuple(self.inputs[index] for index in kept)
+        return replace(self, inputs=inputs, boxes=tuple(boxes)) if boxes else None
 
     @property
     def transposes(self) -> bool:

@@ -18,6 +18,7 @@ from assay.compiler import tvm_api
 from assay.compiler.kernels.builder import with_parameter_shapes
 from assay.compiler.kernels.int8.convert import Shift
 from assay.compiler.kernels.select import generator_for
+from assay.compiler.passes.bound import PLANNED_TASKS, BoundKernel, BoundKernels
 from assay.compiler.passes.chains import Graph
 from assay.compiler.passes.nhwc_rules import TO_NCHW, TO_NHWC
 from assay.compiler.passes.quantized import MOVES, QuantizedOperator, claimable
@@ -26,16 +27,16 @@ from assay.compiler.remarks.log import Log
 from assay.compiler.remarks.rules.float_in_int8 import RULE as FLOAT
 from assay.compiler.target import Isa
 
-# Kernels are written for this many threads; fewer at run time share the same tasks.
-_PLANNED_TASKS = 4
 
+def bind_int8(isa: Isa, log: Log, bound: BoundKernels) -> Any:
+    """Return the module pass; it logs each quantized operator that no integer kernel solves.
 
-def bind_int8(isa: Isa, log: Log) -> Any:
-    """Return the module pass; it logs each quantized operator that no integer kernel solves."""
+    What it binds it adds to ``bound``.
+    """
 
     @tvm.transform.module_pass(opt_level=0, name="BindInt8")
     def run(mod: Any, _context: Any) -> Any:
-        return _Binder(mod, isa, log).run()
+        return _Binder(mod, isa, log, bound).run()
 
     return run
 
@@ -44,10 +45,11 @@ def bind_int8(isa: Isa, log: Log) -> Any:
 class _Binder(PyExprMutator):
     """Emits each operator's kernel where its last variable was defined; the rest is dead then."""
 
-    def __init__(self, mod: Any, isa: Isa, log: Log) -> None:
+    def __init__(self, mod: Any, isa: Isa, log: Log, bound: BoundKernels) -> None:
         super().__init__(mod)
         self._isa = isa
         self._log = log
+        self._bound = bound
         self._kernels: dict[Any, Any] = {}
         self._operators: dict[Any, QuantizedOperator] = {}
         self._stored: dict[Any, Any] = {}
@@ -119,9 +121,10 @@ class _Binder(PyExprMutator):
             generator = generator_for(problem, self._isa)
             assert generator is not None
             name = f"int8_{generator.__name__.rpartition('.')[2]}_{len(self._kernels)}"
-            function = generator.generate(problem, self._isa, name, _PLANNED_TASKS)
+            function = generator.generate(problem, self._isa, name, PLANNED_TASKS)
             shaped = with_parameter_shapes(function, shapes)
             self._kernels[key] = self.builder_.add_func(shaped, name)
+            self._bound[name] = BoundKernel(problem, generator)
         return self._kernels[key]
 
     def _moves_stored(self, call: Any) -> bool:

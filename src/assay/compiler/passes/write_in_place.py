@@ -21,18 +21,10 @@ from assay.compiler import tvm_api
 from assay.compiler.kernel_calls import WRITTEN_BYTES
 from assay.compiler.kernels.builder import with_parameter_shapes
 from assay.compiler.kernels.epilogue import Inside
-from assay.compiler.kernels.move import Box, Move
+from assay.compiler.kernels.int8.concat import QuantizedConcat
+from assay.compiler.kernels.move import Move
 from assay.compiler.passes.bound import PLANNED_TASKS, BoundKernel, BoundKernels
 from assay.compiler.target import Isa
-
-
-@dataclass(frozen=True)
-class _Piece:
-    """Where an input goes: rows of ``length`` elements from ``first`` on, ``step`` apart."""
-
-    first: int
-    length: int
-    step: int
 
 
 @dataclass(frozen=True)
@@ -102,7 +94,7 @@ class _InPlace(PyExprMutator):
         users = Counter(_uses(function))
         for var, call in calls.items():
             copy = self._kernels.get(_kernel_name(call))
-            if copy is None or not isinstance(copy.problem, Move):
+            if copy is None or not isinstance(copy.problem, Move | QuantizedConcat):
                 continue
             sources = list(call.args[1])
             placed = {}
@@ -113,7 +105,7 @@ class _InPlace(PyExprMutator):
                     placed[index] = write
             for index, write in placed.items():
                 self._writes[sources[index]] = write
-            left = _left(copy.problem, set(placed)) if placed else None
+            left = copy.problem.without(set(placed)) if placed else None
             if left is not None:
                 arguments = [each for i, each in enumerate(sources) if i not in placed]
                 kernel = replace(copy, problem=left)
@@ -122,10 +114,12 @@ class _InPlace(PyExprMutator):
                 order = list(calls)
                 self._last[var] = max((sources[i] for i in placed), key=order.index)
 
-    def _placed(self, result: Any, call: Any, problem: Move, index: int) -> _Write | None:
+    def _placed(
+        self, result: Any, call: Any, problem: Move | QuantizedConcat, index: int
+    ) -> _Write | None:
         """Return the kernel of ``call`` writing its part of the result, None if it cannot."""
-        kernel, size = self._kernels.get(_kernel_name(call)), prod(problem.inputs[index])
-        piece = _piece(problem, index)
+        kernel, size = self._kernels.get(_kernel_name(call)), prod(tvm_api.static_shape(call))
+        piece = problem.piece(index)
         unit = _unit(kernel.problem) if kernel else None
         if kernel is None or piece is None or unit is None:
             return None
@@ -191,50 +185,26 @@ def _kernel_name(value: Any) -> str:
     return str(value.args[0].name_hint) if tvm_api.op_name(value) == "call_tir" else ""
 
 
-def _piece(problem: Move, index: int) -> _Piece | None:
-    """Return where an input goes if all of it goes there row by row, in order."""
-    size = prod(problem.inputs[index])
-    boxes = [box for box in problem.boxes if box.input == index]
-    if len(boxes) != 1 or boxes[0].source != 0:
-        return None
-    sizes = [(loop.size, loop.target, loop.source) for loop in boxes[0].loops]
-    match sizes:
-        case []:
-            rows, length, step = 1, 1, 1
-        case [(length, 1, 1)]:
-            rows, step = 1, length
-        case [(rows, step, 1)]:
-            length = 1
-        case [(rows, step, length), (n, 1, 1)] if n == length:
-            pass
-        case _:
-            return None
-    return _Piece(boxes[0].target, length, step) if rows * length == size else None
+_PARTS = ("depthwise", "geometry")
+"""What the problem is called whose epilogue is a larger one's."""
 
 
-def _left(problem: Move, placed: set[int]) -> Move | None:
-    """Return what is left to copy or to fill, if anything is."""
-    kept = [index for index in range(len(problem.inputs)) if index not in placed]
-    number: dict[int | None, int | None] = {old: new for new, old in enumerate(kept)}
-    number[None] = None
-    boxes: list[Box] = [
-        replace(box, input=number[box.input]) for box in problem.boxes if box.input in number
-    ]
-    inputs = tuple(problem.inputs[index] for index in kept)
-    return replace(problem, inputs=inputs, boxes=tuple(boxes)) if boxes else None
+def _with_epilogue(problem: Any) -> Any:
+    return next((getattr(problem, part) for part in _PARTS if hasattr(problem, part)), problem)
 
 
 def _unit(problem: Any) -> int | None:
     """Return how many elements of results stay together, see :class:`Inside`; None if unknown."""
-    part = getattr(problem, "depthwise", problem)
+    part = _with_epilogue(problem)
     if not hasattr(part, "epilogue"):
         return None
     shape = part.output_shape
-    return prod(shape[1:]) if getattr(part, "layout", "NHWC") == "NCHW" else shape[-1]
+    return prod(shape[1:]) if getattr(part, "layout", "NHWC") == "NCHW" else prod(shape[-1:])
 
 
 def _inside(problem: Any, inside: Inside) -> Any:
     """Return the problem with its results placed."""
-    if hasattr(problem, "depthwise"):
-        return replace(problem, depthwise=_inside(problem.depthwise, inside))
+    for part in _PARTS:
+        if hasattr(problem, part):
+            return replace(problem, **{part: _inside(getattr(problem, part), inside)})
     return replace(problem, epilogue=replace(problem.epilogue, inside=inside))

@@ -60,13 +60,16 @@ def assembly(function, text):
     return compile_kernel(function, text).inspect_source("asm")
 
 
-def run(function, text, inputs, output_shape, dtype=np.uint8, name="kernel"):
-    """Run a kernel; what it writes outside the output makes this fail."""
+def run(function, text, inputs, output_shape, dtype=np.uint8, name="kernel", fill=None):
+    """Run a kernel; what it writes outside the output makes this fail.
+
+    ``fill`` is what the output holds before.
+    """
     module = compile_kernel(function, text, name)
     if target(text).isa.arch == "aarch64" != target("native").isa.arch:
         return emulated.run(module, inputs, np.zeros(output_shape, dtype))
     tensors = [guarded(array.shape, array.dtype, array)[1] for array in inputs]
-    memory, output = guarded(output_shape, np.dtype(dtype), None)
+    memory, output = guarded(output_shape, np.dtype(dtype), fill)
     before = memory.copy()
     module[name](*[tvm.runtime.from_dlpack(t) for t in (*tensors, output)])
     for zone in (slice(GUARD), slice(memory.size - GUARD, None)):

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from assay.compiler.kernels import batch_matmul
 from assay.compiler.kernels.batch_matmul import BatchMatmul
 from assay.compiler.kernels.builder import Expr, KernelBuilder
 from assay.compiler.kernels.int8.builder import IntegerKernelBuilder
@@ -32,9 +33,8 @@ from assay.compiler.target import Isa
 
 
 def applicable(problem: QuantizedBatchMatmul) -> bool:
-    """Tell whether the kernel fits: nothing may be empty."""
-    p = problem.geometry
-    return min(*p.batch, p.rows, p.depth, p.columns) > 0
+    """Tell whether the kernel fits, as the float one does."""
+    return batch_matmul.applicable(problem.geometry)
 
 
 def pack(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
@@ -11,6 +12,7 @@ from assay.compiler.kernels.int8.builder import IntegerKernelBuilder
 from assay.compiler.kernels.int8.elementwise import Operand, Requantize, requantized
 from assay.compiler.kernels.int8.loops import for_each_run
 from assay.compiler.kernels.int8.stored import StoredRange
+from assay.compiler.kernels.move import Piece
 from assay.compiler.kernels.work import task_count
 from assay.compiler.target import Isa
 
@@ -19,19 +21,41 @@ from assay.compiler.target import Isa
 class QuantizedConcat:
     """Tensors side by side along ``axis``; input i is stored as ``factors[i] * (x - zero point)``.
 
-    Kernel parameters, in order: inputs, output.
+    Others write the inputs that are ``elsewhere``. Kernel parameters, in order: the other inputs,
+    output.
     """
 
     inputs: tuple[Operand, ...]
     factors: tuple[float, ...]
     axis: int
     output: StoredRange
+    elsewhere: frozenset[int] = frozenset()
 
     @property
     def output_shape(self) -> tuple[int, ...]:
         """Shape of the output."""
         first, axis = self.inputs[0].shape, self.axis
         return (*first[:axis], sum(i.shape[axis] for i in self.inputs), *first[axis + 1 :])
+
+    @property
+    def moved(self) -> int:
+        """Elements that are written."""
+        kept = (x.shape for i, x in enumerate(self.inputs) if i not in self.elsewhere)
+        return sum(map(prod, kept))
+
+    def piece(self, index: int) -> Piece | None:
+        """Return where an input goes, if its bytes stay what they are."""
+        sizes = [prod(operand.shape[self.axis :]) for operand in self.inputs]
+        open_range = (self.output.low, self.output.high) == (0, 255)
+        alike = self.inputs[index].zero_point == self.output.zero_point
+        if not open_range or not alike or self.factors[index] != 1.0:
+            return None
+        return Piece(sum(sizes[:index]), sizes[index], sum(sizes))
+
+    def without(self, placed: Collection[int]) -> QuantizedConcat | None:
+        """Return what is left to write if others write these inputs; None if nothing is."""
+        elsewhere = self.elsewhere.union(placed)
+        return replace(self, elsewhere=elsewhere) if len(elsewhere) < len(self.inputs) else None
 
 
 @dataclass(frozen=True)
@@ -66,18 +90,33 @@ def applicable(problem: Problem) -> bool:
 def generate(problem: Problem, isa: Isa, name: str, parallel: int = 1) -> Any:
     """Return the kernel as a PrimFunc; parameters as the problem says."""
     b = IntegerKernelBuilder()
-    inputs = problem.inputs if isinstance(problem, QuantizedConcat) else (problem.input,)
-    sources = [b.parameter(f"input{i}", o.shape, "uint8") for i, o in enumerate(inputs)]
-    output = b.parameter("output", problem.output_shape, "uint8")
-    elements = prod(problem.output_shape)
-    tasks = task_count(isa, parallel, 2 * elements, 2 * elements)
     if isinstance(problem, QuantizedPad):
-        _pad(b, isa, problem, sources[0], output, tasks)
-        return b.function(name)
+        source = b.parameter("input", problem.input.shape, "uint8")
+        output = b.parameter("output", problem.output_shape, "uint8")
+        elements = prod(problem.output_shape)
+        tasks = task_count(isa, parallel, 2 * elements, 2 * elements)
+        _pad(b, isa, problem, source, output, tasks)
+    else:
+        _concat(b, isa, problem, parallel)
+    return b.function(name)
+
+
+def _concat(b: IntegerKernelBuilder, isa: Isa, problem: QuantizedConcat, parallel: int) -> None:
+    sources = {
+        index: b.parameter(f"input{index}", operand.shape, "uint8")
+        for index, operand in enumerate(problem.inputs)
+        if index not in problem.elsewhere
+    }
+    output = b.parameter("output", problem.output_shape, "uint8")
+    tasks = task_count(isa, parallel, 2 * problem.moved, 2 * problem.moved)
     outer = prod(problem.output_shape[: problem.axis])
-    line, start = elements // outer, 0
-    for source, operand, factor in zip(sources, inputs, problem.factors, strict=True):
+    line, start = prod(problem.output_shape) // outer, 0
+    for index, (operand, factor) in enumerate(zip(problem.inputs, problem.factors, strict=True)):
         size = prod(operand.shape) // outer
+        if index not in sources:
+            start += size
+            continue
+        source = sources[index]
         stage = Requantize(operand, factor, problem.output)
         share_rows = 1 < tasks <= outer
         loop = b.parallel if share_rows else b.serial
@@ -86,7 +125,6 @@ def generate(problem: Problem, isa: Isa, name: str, parallel: int = 1) -> Any:
             share = tasks > 1 and not share_rows
             _row(b, isa, stage, (source, output), places, size, share)
         start += size
-    return b.function(name)
 
 
 def _row(

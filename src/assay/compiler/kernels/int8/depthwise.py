@@ -22,7 +22,7 @@ from assay.compiler.kernels.int8.depthwise_pack import (
     packed_channels,
 )
 from assay.compiler.kernels.int8.dot import Dot
-from assay.compiler.kernels.int8.epilogue import OutputWriter
+from assay.compiler.kernels.int8.epilogue import OutputWriter, Place
 from assay.compiler.kernels.int8.interleave import interleave, lanes_of, most_channels
 from assay.compiler.kernels.int8.panels import LEAST_LANES
 from assay.compiler.kernels.int8.problem import QuantizedConv2d
@@ -60,7 +60,7 @@ def generate(problem: QuantizedConv2d, isa: Isa, name: str, parallel: int = 1) -
     bias = b.parameter("bias", (packed,), "int32")
     multipliers = b.parameter("multipliers", (packed,))
     addend = b.parameter("addend", p.output_shape, "uint8") if problem.addition else None
-    output = b.parameter("output", p.output_shape, "uint8")
+    output = b.parameter("output", p.epilogue.stored_shape(p.output_shape), "uint8")
     pixels = p.batch * (p.in_h * p.in_w + p.out_h * p.out_w)
     # To bring neighbours side by side takes what several taps an instruction save.
     tasks = task_count(isa, parallel, p.flops, pixels * p.out_c)
@@ -151,7 +151,7 @@ class _DepthwiseWriter:
             column = b.let(minimum(tile * self.columns, p.out_w - self.columns))
             own = replace(channels, packed=b.let(anew(channels.packed, column)))
             sums = self._sums(band, b.let(anew(top + column * view.pixel_step, column)), own)
-            self._store(sums, b.let((pixels + column) * p.out_c + channels.first), own)
+            self._store(sums, self.output.place(b.let(pixels + column), channels.first), own)
 
     def _sums(self, band: Buffer, corner: Expr, channels: _Channels) -> SumTile:
         b, p, dot = self.b, self.p, self.dot
@@ -195,7 +195,7 @@ class _DepthwiseWriter:
             right = b.load(self.constants.weights, start + index * width, width)
             tile.put(place, index, dot.add(tile.get(place, index), vector, right, lanes))
 
-    def _store(self, tile: SumTile, target: Expr, channels: _Channels) -> None:
+    def _store(self, tile: SumTile, first: Place, channels: _Channels) -> None:
         b, p, lanes = self.b, self.p, tile.widths[0]
         starts = range(0, channels.width, lanes)
         multipliers = [
@@ -206,5 +206,5 @@ class _DepthwiseWriter:
             for j in range(self.columns):
                 place = i * self.columns + j
                 sums = [tile.get(place, index) for index in range(len(tile.widths))]
-                offset = target + (i * p.out_w + j) * p.out_c
-                self.output.write(sums, multipliers, lanes, offset, channels.width)
+                moved = first.moved(i * p.out_w + j, 0)
+                self.output.write(sums, multipliers, lanes, moved, channels.width)

@@ -21,6 +21,25 @@ from assay.compiler.target import Isa
 
 
 @dataclass(frozen=True)
+class Place:
+    """Where an output is in tensors of the output's own shape, and where it is ``written``.
+
+    From pixel to pixel these move by ``step`` and ``written_step`` elements.
+    """
+
+    own: Expr
+    written: Expr
+    step: int = 0
+    written_step: int = 0
+
+    def moved(self, pixels: int, channels: int) -> Place:
+        """Return the place of an output further on."""
+        own = self.own + (pixels * self.step + channels)
+        written = self.written + (pixels * self.written_step + channels)
+        return Place(own, written, self.step, self.written_step)
+
+
+@dataclass(frozen=True)
 class OutputWriter:
     """Writes vectors of a problem's sums to the output; ``addend`` is the addition's tensor."""
 
@@ -30,16 +49,24 @@ class OutputWriter:
     output: Buffer
     addend: Buffer | None = None
 
+    def place(self, pixel: Expr, channel: Expr) -> Place:
+        """Return the place of a channel of a pixel, NHWC."""
+        geometry = self.problem.geometry
+        step, inside = geometry.output_shape[-1], geometry.epilogue.inside
+        own = self.b.let(pixel * step + channel)
+        if inside is None:
+            return Place(own, own, step, step)
+        return Place(own, self.b.let(inside.place(pixel, channel)), step, inside.step)
+
     def write(
         self,
         sums: Sequence[Expr],
         multipliers: Sequence[Expr],
         lanes: int,
-        offset: Expr,
+        place: Place,
         columns: int,
     ) -> None:
-        """Store int32 sums as bytes from ``offset`` on, no more than ``columns`` of them."""
-        offset = self.b.let(offset)
+        """Store int32 sums as bytes from a place on, no more than ``columns`` of them."""
         reals = [
             cast("float32", total, lanes) * multiplier
             for total, multiplier in zip(sums, multipliers, strict=True)
@@ -48,14 +75,16 @@ class OutputWriter:
         if problem.addition is None:
             stored = to_bytes(self.b, self.isa, reals, lanes, problem.output, problem.shrinks)
         else:
-            stored = self._added(problem.addition, reals, lanes, offset, columns)
-        store_first(self.b, self.output, offset, stored, len(sums) * lanes, columns)
+            own = self.b.let(place.own)
+            stored = self._added(problem.addition, reals, lanes, own, columns)
+        written = self.b.let(place.written)
+        store_first(self.b, self.output, written, stored, len(sums) * lanes, columns)
 
-    def fetch_addend(self, offset: Expr, count: int) -> None:
-        """Ask for what is going to be added to ``count`` outputs from ``offset`` on."""
+    def fetch_addend(self, place: Place, count: int) -> None:
+        """Ask for what is going to be added to ``count`` outputs from a place on."""
         if self.addend is not None:
             for line in range(0, count, LINE_BYTES):
-                self.b.prefetch(self.addend, offset + line)
+                self.b.prefetch(self.addend, place.own + line)
 
     def _added(
         self, addition: Addition, reals: Sequence[Expr], lanes: int, offset: Expr, columns: int

@@ -13,7 +13,6 @@ from typing import Any
 from tvm import tirx
 
 from assay.compiler.kernels.builder import Buffer, Expr, broadcast, constant, maximum, minimum
-from assay.compiler.kernels.epilogue import Epilogue
 from assay.compiler.kernels.int8.builder import IntegerKernelBuilder
 from assay.compiler.kernels.int8.stored import (
     SIGN_FLIP,
@@ -47,7 +46,7 @@ class QuantizedPool2d:
     high: int = 255
 
     def __post_init__(self) -> None:
-        if self.geometry.epilogue != Epilogue() or self.geometry.count_padding:
+        if self.geometry.epilogue.steps or self.geometry.count_padding:
             raise ValueError(f"quantized pooling takes no epilogue and counts no padding: {self}")
 
 
@@ -61,7 +60,7 @@ def generate(problem: QuantizedPool2d, isa: Isa, name: str, parallel: int = 1) -
     """Return the kernel as a PrimFunc; parameters as :class:`QuantizedPool2d` says."""
     b, p = IntegerKernelBuilder(), problem.geometry
     source = b.parameter("input", p.input_shape, "uint8")
-    output = b.parameter("output", p.output_shape, "uint8")
+    output = b.parameter("output", p.epilogue.stored_shape(p.output_shape), "uint8")
     tasks = task_count(isa, parallel, p.flops, prod(p.input_shape) + prod(p.output_shape))
     _PoolWriter(b, problem, isa, source, output).write(tasks)
     return b.function(name)
@@ -91,7 +90,7 @@ class _PoolWriter:
                         first = (row * p.stride_h - p.pad_top, column * p.stride_w - p.pad_left)
                         tile = self._start(run)
                         self._window(tile, run, image, first, rows, columns, channel)
-                        target = b.let(pixel * p.channels + channel)
+                        target = b.let(p.epilogue.placement(p.output_shape).place(pixel, channel))
                         self._store(tile, run, target, b.let(rows[1] * columns[1]))
 
     def _start(self, run: PanelRun) -> SumTile:

@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from assay.compiler.kernels.batch_matmul import BatchMatmul
-from assay.compiler.kernels.epilogue import Epilogue
 from assay.compiler.kernels.int8.stored import StoredRange
 from assay.compiler.kernels.problem import Conv2d, Dense
 from assay.compiler.kernels.transposed import TransposedConv2d
@@ -40,10 +39,10 @@ class Addition:
 class QuantizedConv2d:
     """A convolution of uint8 (stored) activations NHWC with int8 (stored) weights HWIO.
 
-    ``geometry`` is the float problem's, without epilogue and gate. Taps outside the image count as
-    zero points. ``shrinks`` says that all multipliers are below 1, so that no product is too large
-    for an int32. Kernel parameters, in order: input, packed weights, bias and multipliers, the
-    addition's tensor if any, output.
+    ``geometry`` is the float problem's, without gate and steps of an epilogue. Taps outside the
+    image count as zero points. ``shrinks`` says that all multipliers are below 1, so that no
+    product is too large for an int32. Kernel parameters, in order: input, packed weights, bias and
+    multipliers, the addition's tensor if any, output.
     """
 
     geometry: Conv2d
@@ -55,7 +54,7 @@ class QuantizedConv2d:
 
     def __post_init__(self) -> None:
         _check(self.input_zero_point, self.weights_zero_point)
-        if self.geometry.epilogue != Epilogue() or self.geometry.input_gate:
+        if self.geometry.epilogue.steps or self.geometry.input_gate:
             raise ValueError(f"a quantized convolution takes no epilogue and no gate: {self}")
 
 
@@ -75,7 +74,7 @@ class QuantizedDense:
 
     def __post_init__(self) -> None:
         _check(self.input_zero_point, self.weights_zero_point)
-        if self.geometry.epilogue != Epilogue():
+        if self.geometry.epilogue.steps:
             raise ValueError(f"a quantized product takes no epilogue: {self}")
 
 
@@ -96,7 +95,7 @@ class QuantizedTransposedConv2d:
 
     def __post_init__(self) -> None:
         _check(self.input_zero_point, self.weights_zero_point)
-        if self.geometry.epilogue != Epilogue():
+        if self.geometry.epilogue.steps:
             raise ValueError(f"a quantized transposed convolution takes no epilogue: {self}")
 
 
@@ -119,7 +118,7 @@ class QuantizedBatchMatmul:
 
     def __post_init__(self) -> None:
         _check(self.input_zero_point, self.weights_zero_point)
-        if self.geometry.epilogue != Epilogue():
+        if self.geometry.epilogue.steps:
             raise ValueError(f"a quantized product takes no epilogue: {self}")
 
 

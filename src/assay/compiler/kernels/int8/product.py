@@ -116,7 +116,7 @@ def write_products(products: Sequence[Product], isa: Isa, name: str, parallel: i
     bias = b.parameter("bias", (sum(columns),), "int32")
     multipliers = b.parameter("multipliers", (sum(columns),))
     addend = b.parameter("addend", output_shape, "uint8") if p.addition else None
-    output = b.parameter("output", output_shape, "uint8")
+    output = b.parameter("output", p.geometry.epilogue.stored_shape(output_shape), "uint8")
     writer = OutputWriter(b, isa, p, output, addend)
     for index, (product, plan) in enumerate(zip(products, plans, strict=True)):
         starts = sum(sizes[:index]), sum(columns[:index])
@@ -249,10 +249,9 @@ class ProductWriter:
         to = self.product.placement or Placement(grid.lines * grid.pixels, grid.pixels, 1)
         row = part.image * to.image_step + (part.line + line) * to.line_step
         row = row + (part.pixel + pixel) * to.pixel_step + to.first
-        target = b.let(row * (grid.groups * grid.columns) + panel.channel)
-        step = to.pixel_step * grid.groups * grid.columns
+        place = self.output.place(b.let(row), panel.channel)
         for i in range(size):
-            self.output.fetch_addend(target + i * step, run.packed_columns)
+            self.output.fetch_addend(place.moved(i * to.pixel_step, 0), run.packed_columns)
         weights = self._packed_panel(panel)
         add_products(b, self.dot, self.product.depth, tile, weights, inputs.buffer, rows)
         first = b.let(panel.packed + self.constants.first_column)
@@ -264,8 +263,8 @@ class ProductWriter:
             ]
             for i in range(size):
                 sums = [tile.get(i, vector) for vector in vectors]
-                offset = target + (i * step + group.column)
-                self.output.write(sums, factors, group.lanes, offset, grid.columns)
+                moved = place.moved(i * to.pixel_step, group.column)
+                self.output.write(sums, factors, group.lanes, moved, grid.columns)
 
     def _packed_panel(self, panel: _Panel) -> PackedPanel:
         b, constants, run = self.b, self.constants, panel.run

@@ -18,7 +18,7 @@ from tvm import tirx
 from assay.compiler.kernels.builder import Buffer, Expr, broadcast, minimum
 from assay.compiler.kernels.int8.builder import IntegerKernelBuilder
 from assay.compiler.kernels.int8.dot import Dot, choose_dot, choose_wide_dot
-from assay.compiler.kernels.int8.epilogue import OutputWriter
+from assay.compiler.kernels.int8.epilogue import OutputWriter, Place
 from assay.compiler.kernels.int8.nchw.interleaved import InterleavedBand
 from assay.compiler.kernels.int8.panels import split_columns
 from assay.compiler.kernels.int8.plan import tile_isa
@@ -36,8 +36,8 @@ SLACK = 16  # lanes beyond a plane that the vectors of tiny images may reach
 
 
 def applicable(problem: QuantizedConv2d) -> bool:
-    """Tell whether the kernel fits: activations have to be NCHW."""
-    return problem.geometry.layout == "NCHW"
+    """Tell whether the kernel fits: activations have to be NCHW, the output a tensor by itself."""
+    return problem.geometry.layout == "NCHW" and problem.geometry.epilogue.inside is None
 
 
 def pack(
@@ -194,7 +194,8 @@ class _Writer:
             factor = b.let(b.load(self.multipliers, channel + i))
             for index, (offset, lanes) in enumerate(run.vectors):
                 factors = [broadcast(factor, lanes)]
-                self.output.write([tile.get(i, index)], factors, lanes, plane + offset, columns)
+                place = Place(plane + offset, plane + offset)
+                self.output.write([tile.get(i, index)], factors, lanes, place, columns)
 
     def _sum(
         self, space: Buffer, run: PanelRun, tile: SumTile, column: Expr, channel: Expr
