@@ -132,6 +132,13 @@ def test_only_what_cannot_be_written_in_place_is_copied(tmp_path):
     assert move.written_bytes == 4 * 4 * 6 * (2 + 5)
 
 
+def test_all_is_copied_if_half_is_left(tmp_path):
+    net = Net()
+    x = net.input(1, 4, 6, 8)
+    build = net.check(tmp_path, net.concat(x, net.conv(x, 8)), copies=1)
+    assert build.manifest.kernels[-1].input_shapes == ((1, 4, 6, 8), (1, 4, 6, 8))
+
+
 def test_a_concatenation_of_concatenations(tmp_path):
     net = Net()
     x = net.input(1, 4, 6, 5)

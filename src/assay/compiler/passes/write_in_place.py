@@ -2,7 +2,9 @@
 
 A result that only the concatenation reads needs no tensor of its own: its kernel is made anew, to
 write rows at a distance (see :class:`Inside`). The first kernel of a concatenation defines the
-whole tensor; those after it take that and write into it, the copy of what is left last.
+whole tensor; those after it take that and write into it, the copy of what is left last. If half of
+the tensor or more would be left, all is copied: cache lines come and go as often then, and the
+tensor would be alive for longer.
 """
 
 from __future__ import annotations
@@ -103,9 +105,11 @@ class _InPlace(PyExprMutator):
                 write = self._placed(var, calls[source], copy.problem, index) if alone else None
                 if write is not None:
                     placed[index] = write
+            left = copy.problem.without(set(placed)) if placed else None
+            if left is not None and 2 * left.moved >= copy.problem.moved:
+                continue
             for index, write in placed.items():
                 self._writes[sources[index]] = write
-            left = copy.problem.without(set(placed)) if placed else None
             if left is not None:
                 arguments = [each for i, each in enumerate(sources) if i not in placed]
                 kernel = replace(copy, problem=left)
