@@ -195,6 +195,32 @@ def test_the_stock_pipeline_stays_on_the_machine(tmp_path):
     assert not open_build(build).ahead_of_time
 
 
+@pytest.mark.parametrize(
+    ("channels", "read_again", "tensors"), [(32, False, 2), (32, True, 3), (21, False, 3)]
+)
+def test_a_sum_takes_the_place_of_its_operand(channels, read_again, tensors, tmp_path, monkeypatch):
+    """Two blocks x + conv(conv(x)): not if x is read again, or vectors of channels overlap."""
+    monkeypatch.setattr(work, "WORTH_SPLITTING_US", 0)
+    graph, shape = GraphBuilder(), (1, 12, 12, channels)
+    names = iter(range(9))
+
+    def convolution(x):
+        values = RNG.normal(0, 0.3, (channels, 1, 1, channels)).astype(np.float32)
+        w = graph.constant(f"w{next(names)}", values)
+        return graph.op("CONV_2D", [x, w, bias], shape)
+
+    bias = graph.constant("b", RNG.normal(0, 1, channels).astype(np.float32))
+    first = convolution(graph.input("x", shape))
+    second = graph.op("ADD", [convolution(convolution(first)), first], shape)
+    third = graph.op("ADD", [convolution(convolution(second)), second], shape)
+    last = graph.op("MUL", [convolution(third), second], shape) if read_again else third
+    graph.output(convolution(last))
+    build = compiled(graph, tmp_path, target="llvm -mcpu=core-avx2", layout="nhwc", opt_level=3)
+    entry = check(build, threads=2)
+    np.testing.assert_array_equal(entry.get_output(0), alone(build, entry).get_output(0))
+    assert build.manifest.arena_bytes == tensors * 4 * 12 * 12 * channels
+
+
 def test_no_plan_for_a_function_that_calls_no_kernel():
     builder = relax.BlockBuilder()
     x = relax.Var("x", relax.TensorType((3,), "float32"))

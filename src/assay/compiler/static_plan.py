@@ -10,6 +10,7 @@ import tvm
 from tvm import DataType, relax, tirx
 
 from assay.compiler import tvm_api
+from assay.compiler.kernels.builder import REPLACES
 from assay.compiler.memory_plan import Lifetime, place
 
 
@@ -84,6 +85,7 @@ class _Planner:
         self._constants: dict[Any, _Tensor] = {}
         self._known: dict[Any, Any] = {}
         self._steps: list[tuple[str, list[_Tensor]]] = []
+        self._replaceable: list[list[int]] = []
 
     def plan(self) -> StaticPlan:
         for index, parameter in enumerate(self._function.params):
@@ -156,6 +158,8 @@ class _Planner:
             raise _NotStaticError
         tensors = (*sources, *results)
         self._steps.append((str(call.args[0].name_hint), list(tensors)))
+        attributes = self._mod[call.args[0]].attrs or {}
+        self._replaceable.append([int(i) for i in attributes.get(REPLACES, [])])
         return tensors
 
     def _place_temporaries(self) -> int:
@@ -164,11 +168,34 @@ class _Planner:
             for tensor in tensors:
                 if tensor.place is None:
                     touched.setdefault(tensor, []).append(step)
+        holders = self._holders(touched)
+        for tensor, holder in holders.items():
+            touched[holder] += touched.pop(tensor)
         lives = [Lifetime(tensor.size, steps[0], steps[-1]) for tensor, steps in touched.items()]
         offsets, end = place(lives)
         for tensor, offset in zip(touched, offsets, strict=True):
             tensor.place = Place("arena", offset)
+        for tensor, holder in holders.items():
+            tensor.place = holder.place
         return end
+
+    def _holders(self, touched: dict[_Tensor, list[int]]) -> dict[_Tensor, _Tensor]:
+        """Return the temporaries that take the place of an operand, and whose place it is.
+
+        A kernel's result does so if the kernel allows it, and nothing reads the operand later.
+        """
+        holders: dict[_Tensor, _Tensor] = {}
+        for step, ((_, tensors), allowed) in enumerate(
+            zip(self._steps, self._replaceable, strict=True)
+        ):
+            result = tensors[-1]
+            for operand in (tensors[index] for index in allowed):
+                dies = operand.place is None and touched[operand][-1] == step
+                alone = tensors.count(operand) == 1 and operand.size == result.size
+                if result.place is None and dies and alone:
+                    holders[result] = holders.get(operand, operand)
+                    break
+        return holders
 
 
 def _place_outputs(outputs: list[Any]) -> list[tuple[_Tensor, Place]]:

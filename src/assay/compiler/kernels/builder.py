@@ -24,6 +24,9 @@ Expr = Any
 Buffer = Any
 """A flat TIR buffer."""
 
+REPLACES = "assay.replaces"
+"""Attribute of a kernel: the parameters in whose memory its result may be, by number."""
+
 _OPAQUE = 8  # relay::kOpaque, in TVM's op_attr_types.h
 _NEAREST, _SECOND, _DATA = 3, 2, 1  # llvm.prefetch: into the nearest cache or the next, of data
 _ALIGNMENT = 64  # bytes: TVM allocates all tensors so; a cache line, and the widest vector
@@ -35,6 +38,8 @@ class KernelBuilder:
     def __init__(self) -> None:
         self._blocks: list[list[Any]] = [[]]
         self._parameters: list[Any] = []
+        self._views: list[Buffer] = []
+        self._replaced: list[int] = []
         self._names = 0
 
     def parameter(self, name: str, shape: Sequence[int], dtype: str = "float32") -> Buffer:
@@ -42,8 +47,18 @@ class KernelBuilder:
         buffer = tirx.decl_buffer(tuple(shape), dtype, name, data_alignment=_ALIGNMENT)
         self._parameters.append(buffer)
         flat = tirx.decl_buffer((prod(shape),), dtype, f"{name}_flat", data_alignment=_ALIGNMENT)
+        self._views.append(flat)
         self._emit(tirx.DeclBuffer(flat, data=buffer.data))
         return flat
+
+    def let_results_replace(self, parameter: Buffer) -> None:
+        """Let a caller pass the memory of a parameter, given by its flat view, for the output too.
+
+        The kernel promises to read an element of it only for the result of the same number, before
+        it stores that, and to store each result once. LLVM is told that parameters do not overlap,
+        but that lets it move only such loads and stores as do not depend on each other.
+        """
+        self._replaced.append([view.same_as(parameter) for view in self._views].index(True))
 
     def workspace(self, name: str, size: int, dtype: str = "float32") -> Buffer:
         """Allocate ``size`` elements of memory that live for the rest of the current block.
@@ -146,6 +161,8 @@ class KernelBuilder:
             "assay.kernel": True,
             "op_pattern": _OPAQUE,  # or TVM would try to fuse kernels that look element-wise
         }
+        if self._replaced:
+            attrs[REPLACES] = self._replaced
         return _function(self._parameters, self._blocks.pop()).with_attrs(attrs)
 
     @contextlib.contextmanager

@@ -77,6 +77,7 @@ class EpilogueWriter:
         self._builder = builder
         self._channels = output[-1]
         self._inside = epilogue.placement(output)
+        self._stored_alone = epilogue.inside is None
         self._is_long = epilogue.is_long
         shapes = iter(enumerate(epilogue.operand_shapes(output)))
         self._steps: list[tuple[Step, Buffer | None]] = []
@@ -89,6 +90,13 @@ class EpilogueWriter:
         self._bias = None
         if sums_start and epilogue.starts_with_bias:
             self._bias = self._steps.pop(0)[1]
+
+    def let_results_replace_operands(self) -> None:
+        """Let results be where an operand of their shape is; the kernel writes each only once."""
+        if self._stored_alone:
+            for step, buffer in self._steps:
+                if step.operand == "tensor":
+                    self._builder.let_results_replace(buffer)
 
     def start_tile(
         self, tile: RegisterTile, column: Expr, vectors: Sequence[tuple[int, int]]

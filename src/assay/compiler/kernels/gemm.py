@@ -122,6 +122,8 @@ def write_product(product: Product, isa: Isa, name: str, parallel: int) -> Any:
     weights = b.parameter("weights", (product.depth * packed_columns(plan.runs),))
     gate = b.parameter("gate", product.gate_shape) if product.gate_shape else None
     epilogue = EpilogueWriter(b, product.epilogue, product.output_shape)
+    if packed_columns(plan.runs) == product.columns:  # else some are computed twice
+        epilogue.let_results_replace_operands()
     output = b.parameter("output", product.epilogue.stored_shape(product.output_shape))
     if gate is not None:
         weights = _scaled_weights(b, product, plan.runs, weights, gate)
