@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from math import prod
 
+import numpy as np
 import pytest
 
 import assay
@@ -52,6 +54,15 @@ def test_a_library_keeps_its_kernels(tmp_path):
     assert weights > 0
     # Beside its result, a kernel may write a workspace.
     assert first.written_bytes >= 4 * output[0] * output[1] * output[2] * output[3]
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_bytes_are_those_of_all_tensors(precision):
+    for kernel in built(precision).manifest.kernels:
+        read = zip(kernel.input_shapes, kernel.input_dtypes, strict=True)
+        written = zip(kernel.output_shapes, kernel.output_dtypes, strict=True)
+        assert kernel.read_bytes == sum(prod(s) * np.dtype(d).itemsize for s, d in read)
+        assert kernel.written_bytes == sum(prod(s) * np.dtype(d).itemsize for s, d in written)
 
 
 def test_layout_conversions_have_no_layer_of_their_own():

@@ -249,4 +249,4 @@ def _shape(kind: Any) -> tuple[int, ...]:
 
 
 def _bytes(kind: Any) -> int:
-    return prod(_shape(kind)) * (tvm.DataType(str(kind.dtype)).bits + 7) // 8
+    return prod(_shape(kind)) * ((tvm.DataType(str(kind.dtype)).bits + 7) // 8)
