@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tvm import tirx
 
-from assay.compiler.kernels.builder import Buffer, Expr, KernelBuilder, broadcast, within
+from assay.compiler.kernels.builder import Buffer, KernelBuilder, beside, broadcast, within
 from assay.compiler.kernels.depthwise_rows import (
     MOST_UNROLLED_COLUMNS,
     ChannelVector,
@@ -91,7 +91,7 @@ def tile_size(p: Conv2d, isa: Isa) -> tuple[int, int]:
 
 
 def _write_rows(rows: DepthwiseRows, isa: Isa, tasks: int) -> None:
-    """Deal out rows: first all single ones, at the edges, then the tiles of complete rows."""
+    """Deal out rows from top to bottom: tiles of complete rows, and single ones at the edges."""
     b, p = rows.b, rows.p
 
     def channels(write: Callable[[ChannelVector], None]) -> None:
@@ -100,24 +100,16 @@ def _write_rows(rows: DepthwiseRows, isa: Isa, tasks: int) -> None:
 
     tile_rows, _ = tile_size(p, isa)
     complete = p.rows.complete_outputs()
-    complete = complete[: len(complete) // tile_rows * tile_rows]
-    singles = p.out_h - len(complete)
-    units = singles + len(complete) // tile_rows
+    above, tiles = complete.start, len(complete) // tile_rows
+    units = p.out_h - tiles * (tile_rows - 1)
     loop = b.parallel if tasks > 1 and not rows.share_tiles else b.serial
     with loop(p.batch * units) as index:
         batch, unit = b.let(index // units), b.let(index % units)
-        with b.when(within(unit, 0, singles)):
-            rows.any_row(batch, _single_row(b, unit, complete), channels)
-        with b.when(within(unit, singles, units)):
-            row = b.let(complete.start + (unit - singles) * tile_rows)
+        with b.when(beside(unit - above, tiles)):
+            below = 0 if isinstance(unit, int) and unit < above else tiles * (tile_rows - 1)
+            if not isinstance(unit, int) and above:
+                below = tirx.Select(unit < above, 0, below)
+            rows.any_row(batch, b.let(unit + below), channels)
+        with b.when(within(unit - above, 0, tiles)):
+            row = b.let(above + (unit - above) * tile_rows)
             rows.complete_rows(batch, row, tile_rows, channels)
-
-
-def _single_row(b: KernelBuilder, unit: Expr, complete: range) -> Expr:
-    """Number the rows that are in no tile: those above the complete rows, then those below."""
-    if not complete:
-        return unit
-    below = unit + len(complete)
-    if isinstance(unit, int):
-        return unit if unit < complete.start else below
-    return b.let(tirx.Select(unit < complete.start, unit, below))
