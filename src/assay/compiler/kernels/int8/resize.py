@@ -1,53 +1,27 @@
 """RESIZE_NEAREST_NEIGHBOR and RESIZE_BILINEAR of stored images, NHWC, quantization unchanged.
 
 Source positions are computed as in TFLite's reference kernels and packed as tables: in float32 for
-nearest, in integers of 1/1024 for bilinear. A bilinear result is the exact weighted sum, in steps
-of 2**-20, rounded half away from zero on the model's own integers.
+nearest, in integers of 1/1024 for bilinear.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import prod
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tvm import tirx
 
-from assay.compiler.kernels.builder import Buffer, Expr, broadcast, constant
+from assay.compiler.kernels.builder import Buffer, Expr
+from assay.compiler.kernels.int8.bilinear import BITS, ONE, BilinearLine, QuantizedResize, unrolled
 from assay.compiler.kernels.int8.builder import IntegerKernelBuilder
 from assay.compiler.kernels.int8.loops import for_each_run
-from assay.compiler.kernels.int8.stored import SIGN_FLIP
-from assay.compiler.kernels.int8.vectors import cast
 from assay.compiler.kernels.work import task_count
 from assay.compiler.target import Isa
 
-BITS = 10
-"""Bits of a bilinear weight, which counts in 1/1024."""
+__all__ = ["BITS", "QuantizedResize", "applicable", "generate", "pack", "tables"]
 
-_ONE = 1 << BITS
-_FIELDS = 3  # of a table's entry: lower source, upper source, weight of the upper in 1/1024
-
-
-@dataclass(frozen=True)
-class QuantizedResize:
-    """Resizing of uint8 (stored) images; ``signed`` says that the model's own integers are int8.
-
-    Kernel parameters, in order: input, table of rows and table of columns (int32
-    [size, 3]: lower source, upper source, weight of the upper), output.
-    """
-
-    kind: Literal["nearest", "bilinear"]
-    batch: int
-    in_h: int
-    in_w: int
-    channels: int
-    out_h: int
-    out_w: int
-    signed: bool
-    align_corners: bool = False
-    half_pixel_centers: bool = False
+_FIELDS = 3  # of a table's entry: lower source, upper source, weight of the upper
 
 
 def applicable(problem: QuantizedResize) -> bool:
@@ -84,13 +58,13 @@ def _neighbours(p: QuantizedResize, in_size: int, out_size: int) -> NDArray[np.i
     span, steps = in_size, out_size
     if p.align_corners and out_size > 1:
         span, steps = in_size - 1, out_size - 1
-    scale = (_ONE * span + steps // 2) // steps
+    scale = (ONE * span + steps // 2) // steps
     position = np.arange(out_size, dtype=np.int64) * scale
     if p.half_pixel_centers:
-        position += scale // 2 - _ONE // 2
-    lower = np.clip(position // _ONE, 0, in_size - 1)
-    upper = np.clip((position + _ONE - 1) // _ONE, 0, in_size - 1)
-    weight = np.where(upper > lower, position - _ONE * lower, 0)
+        position += scale // 2 - ONE // 2
+    lower = np.clip(position // ONE, 0, in_size - 1)
+    upper = np.clip((position + ONE - 1) // ONE, 0, in_size - 1)
+    weight = np.where(upper > lower, position - ONE * lower, 0)
     return np.stack([lower, upper, weight], axis=1).astype(np.int32)
 
 
@@ -104,16 +78,22 @@ def generate(problem: QuantizedResize, isa: Isa, name: str, parallel: int = 1) -
     output = b.parameter("output", shape, "uint8")
     work = (8 if p.kind == "bilinear" else 1) * prod(shape)
     tasks = task_count(isa, parallel, work, 2 * prod(shape))
+    bilinear = BilinearLine(b, isa, p, source, output)
     loop = b.parallel if tasks > 1 else b.serial
     with loop(p.batch * p.out_h) as line:
         image, row = line // p.out_h, b.let(line % p.out_h)
         lower, upper, below = _entry(b, rows, row)
-        lines = [b.let((image * p.in_h + at) * p.in_w) for at in (lower, upper)]
-        with b.serial(p.out_w) as column:
-            left, right, beside = _entry(b, columns, column)
-            corners = [b.let((at + to) * p.channels) for at in lines for to in (left, right)]
-            target = b.let((line * p.out_w + column) * p.channels)
-            _pixel(b, isa, p, (source, output), corners, (below, beside), target)
+        lines = [b.let((image * p.in_h + at) * p.in_w * p.channels) for at in (lower, upper)]
+        first = b.let(line * (p.out_w * p.channels))
+        if p.kind == "bilinear" and unrolled(p):
+            entries = tables(p)[1].tolist()
+            bilinear.write_unrolled(lines, below, first, entries)
+        elif p.kind == "bilinear":
+            bilinear.write(lines, below, first, lambda column: _entry(b, columns, column))
+        else:
+            with b.serial(p.out_w) as column:
+                nearest = b.let(lines[0] + b.load(columns, column * _FIELDS) * p.channels)
+                _copy(b, isa, p, (source, output), nearest, b.let(first + column * p.channels))
     return b.function(name)
 
 
@@ -121,45 +101,18 @@ def _entry(b: IntegerKernelBuilder, table: Buffer, index: Expr) -> list[Expr]:
     return [b.let(b.load(table, index * _FIELDS + field)) for field in range(_FIELDS)]
 
 
-def _pixel(
+def _copy(
     b: IntegerKernelBuilder,
     isa: Isa,
     p: QuantizedResize,
     buffers: tuple[Buffer, Buffer],
-    corners: list[Expr],
-    weights: tuple[Expr, Expr],
+    pixel: Expr,
     target: Expr,
 ) -> None:
-    """Write all channels of an output pixel from the four at ``corners``."""
+    """Copy all channels of a pixel."""
     source, output = buffers
-    if p.kind == "nearest":
 
-        def vector(first: Expr, lanes: int) -> None:
-            b.store(output, target + first, b.load(source, corners[0] + first, lanes), lanes)
+    def vector(first: Expr, lanes: int) -> None:
+        b.store(output, target + first, b.load(source, pixel + first, lanes), lanes)
 
-        for_each_run(b, p.channels, isa.lanes(8), vector)
-        return
-
-    def blend(first: Expr, lanes: int) -> None:
-        shift = constant(SIGN_FLIP if p.signed else 0, lanes, "int32")
-        pixels = [
-            b.let(cast("int32", b.load(source, corner + first, lanes), lanes) - shift)
-            for corner in corners
-        ]
-        below, beside = (broadcast(weight, lanes) for weight in weights)
-        upper = _mixed(b, pixels[0], pixels[1], beside, lanes)
-        lower = _mixed(b, pixels[2], pixels[3], beside, lanes)
-        total = _mixed(b, upper, lower, below, lanes)
-        half, zero = (constant(n, lanes, "int32") for n in (1 << (2 * BITS - 1), 0))
-        bits = constant(2 * BITS, lanes, "int32")
-        value = (total + half) >> bits
-        if p.signed:
-            value = tirx.Select(total > zero, value, zero - ((half - total) >> bits))
-        b.store(output, target + first, cast("uint8", value + shift, lanes), lanes)
-
-    for_each_run(b, p.channels, isa.lanes(), blend)
-
-
-def _mixed(b: IntegerKernelBuilder, first: Expr, second: Expr, weight: Expr, lanes: int) -> Expr:
-    rest = constant(_ONE, lanes, "int32") - weight
-    return b.let(first * rest + second * weight)
+    for_each_run(b, p.channels, isa.lanes(8), vector)
