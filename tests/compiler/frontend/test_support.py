@@ -109,6 +109,16 @@ def test_types(save: Save, name: str, dtype: str, quantized: bool, why: str) -> 
     assert [each[2].split(" is none")[0] for each in found] == ([f"its type {why}"] if why else [])
 
 
+@pytest.mark.parametrize("name", ["ADD", "SUB", "MUL", "ADD_N"])
+def test_arithmetic_on_booleans_is_refused(save: Save, name: str) -> None:
+    for dtype in ("bool", "int32"):
+        graph = GraphBuilder()
+        x = graph.input("x", (1, 4), dtype)
+        graph.output(graph.op(name, [x, x], (1, 4), dtype))
+        refused = [(0, name, "it computes no booleans")] if dtype == "bool" else []
+        assert reasons(save(graph)) == refused
+
+
 def test_state_is_refused(save: Save) -> None:
     graph = GraphBuilder()
     x = graph.input("x", (1, 4))

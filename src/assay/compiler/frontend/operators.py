@@ -125,6 +125,10 @@ OPERATORS: dict[str, Entry] = {
 """Operator -> what compiles of it. Others have to be constants by ``known.FOLDABLE``."""
 
 
+NO_BOOLEANS = frozenset({"ADD", "SUB", "MUL", "ADD_N"})
+"""Arithmetic that TFLite defines for the other types of ``integer``, and not for bool."""
+
+
 def operators_table() -> str:
     """Return the table as Markdown, a row for each operator."""
     rows = [["Operator", *SCHEMES, "known"], ["---", *([":-:"] * len(SCHEMES)), "---"]]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from textwrap import shorten
 
 from assay.compiler.frontend.known import is_quantized, known_tensors
-from assay.compiler.frontend.operators import OPERATORS, Entry, Scheme
+from assay.compiler.frontend.operators import NO_BOOLEANS, OPERATORS, Entry, Scheme
 from assay.errors import UnsupportedOperatorError
 from assay.model.facts import Model, Operator, Tensor
 from assay.model.source import shown
@@ -98,6 +98,8 @@ def _reason(operator: Operator, model: Model, known: frozenset[int]) -> str:
     scheme = scheme_of(operator, entry, model.tensors)
     if scheme not in entry.schemes:
         return f"its type {scheme} is none of {', '.join(entry.schemes)}"
+    if operator.name in NO_BOOLEANS and any(tensor.dtype == "bool" for tensor in tensors):
+        return "it computes no booleans"
     return ""
 
 
