@@ -109,7 +109,7 @@ def test_types(save: Save, name: str, dtype: str, quantized: bool, why: str) -> 
     assert [each[2].split(" is none")[0] for each in found] == ([f"its type {why}"] if why else [])
 
 
-@pytest.mark.parametrize("name", ["ADD", "SUB", "MUL", "ADD_N"])
+@pytest.mark.parametrize("name", ["ADD", "SUB", "MUL", "ADD_N", "DIV", "FLOOR_MOD", "MAXIMUM"])
 def test_arithmetic_on_booleans_is_refused(save: Save, name: str) -> None:
     for dtype in ("bool", "int32"):
         graph = GraphBuilder()

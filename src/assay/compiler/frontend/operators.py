@@ -125,7 +125,12 @@ OPERATORS: dict[str, Entry] = {
 """Operator -> what compiles of it. Others have to be constants by ``known.FOLDABLE``."""
 
 
-NO_BOOLEANS = frozenset({"ADD", "SUB", "MUL", "ADD_N"})
+NO_BOOLEANS = frozenset(
+    (
+        *("ADD", "SUB", "MUL", "ADD_N", "DIV", "FLOOR_DIV", "FLOOR_MOD", "SQUARED_DIFFERENCE"),
+        *("MAXIMUM", "MINIMUM", "ABS", "NEG"),
+    )
+)
 """Arithmetic that TFLite defines for the other types of ``integer``, and not for bool."""
 
 
