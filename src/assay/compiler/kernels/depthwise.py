@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tvm import tirx
 
-from assay.compiler.kernels.builder import Buffer, KernelBuilder, beside, broadcast, within
+from assay.compiler.kernels.builder import Buffer, Expr, KernelBuilder, beside, broadcast, within
 from assay.compiler.kernels.depthwise_rows import (
     MOST_UNROLLED_COLUMNS,
     ChannelVector,
@@ -106,8 +106,8 @@ def _write_rows(rows: DepthwiseRows, isa: Isa, tasks: int) -> None:
     with loop(p.batch * units) as index:
         batch, unit = b.let(index // units), b.let(index % units)
         with b.when(beside(unit - above, tiles)):
-            below = 0 if isinstance(unit, int) and unit < above else tiles * (tile_rows - 1)
-            if not isinstance(unit, int) and above:
+            below: Expr = tiles * (tile_rows - 1)  # what tiles hold beyond one row each
+            if above and tiles:
                 below = tirx.Select(unit < above, 0, below)
             rows.any_row(batch, b.let(unit + below), channels)
         with b.when(within(unit - above, 0, tiles)):
