@@ -124,14 +124,13 @@ class BilinearLine:
                     b.store(
                         space, column * step + offset, self._down(lines, below, place, lanes), lanes
                     )
-        with b.serial(p.out_w) as column:
-            left, right, beside = entry(column)
-            places = [b.let(at * step) for at in (left, right)]
-            start = b.let(target + column * p.channels + channel)
-            for offset, lanes in run.vectors:
-                pair = [b.let(b.load(space, place + offset, lanes)) for place in places]
-                total = _mixed(pair[0], pair[1], broadcast(beside, lanes), lanes)
-                self._store(start + offset, total, lanes)
+        self._mix_across(
+            run,
+            b.let(target + channel),
+            entry,
+            lambda column: column * step,
+            lambda place, lanes: b.load(space, place, lanes),
+        )
 
     def _mixed_pixels(
         self,
@@ -142,13 +141,30 @@ class BilinearLine:
         target: Expr,
         entry: Callable[[Expr], Sequence[Expr]],
     ) -> None:
+        self._mix_across(
+            run,
+            self.b.let(target + channel),
+            entry,
+            lambda column: column * self.p.channels + channel,
+            lambda place, lanes: self._down(lines, below, place, lanes),
+        )
+
+    def _mix_across(
+        self,
+        run: PanelRun,
+        target: Expr,
+        entry: Callable[[Expr], Sequence[Expr]],
+        place: Callable[[Expr], Expr],
+        load: Callable[[Expr, int], Expr],
+    ) -> None:
+        """Write a panel of a row; ``place`` and ``load`` say where a column is, and what."""
         b, p = self.b, self.p
         with b.serial(p.out_w) as column:
             left, right, beside = entry(column)
-            places = [b.let(at * p.channels + channel) for at in (left, right)]
-            start = b.let(target + column * p.channels + channel)
+            places = [b.let(place(at)) for at in (left, right)]
+            start = b.let(target + column * p.channels)
             for offset, lanes in run.vectors:
-                pair = [b.let(self._down(lines, below, place + offset, lanes)) for place in places]
+                pair = [b.let(load(at + offset, lanes)) for at in places]
                 total = _mixed(pair[0], pair[1], broadcast(beside, lanes), lanes)
                 self._store(start + offset, total, lanes)
 
