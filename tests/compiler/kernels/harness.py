@@ -43,13 +43,19 @@ def compile_kernel(function, text, name="kernel"):
     return tvm_api.build_kernels(tvm.IRModule({name: function}), target(text).tvm())
 
 
-def run(function, text, inputs, output_shape, name="kernel"):
-    """Run a kernel with a float32 output; reads outside its tensors give NaN, writes there fail."""
+def run(function, text, inputs, output_shape, name="kernel", replaced=None):
+    """Run a kernel with a float32 output; reads outside its tensors give NaN, writes there fail.
+
+    The output is in the memory of input ``replaced``, if that is given (not emulated).
+    """
     module = compile_kernel(function, text, name)
     if target(text).isa.arch == "aarch64" != target("native").isa.arch:
         return emulated.run(module, inputs, np.full(output_shape, np.nan, np.float32))
     tensors = [_guarded(array.shape, array)[1] for array in inputs]
-    memory, output = _guarded(output_shape, np.float32(np.nan))
+    before = np.float32(np.nan) if replaced is None else inputs[replaced]
+    memory, output = _guarded(output_shape, before)
+    if replaced is not None:
+        tensors[replaced] = output
     module[name](*[tvm.runtime.from_dlpack(t) for t in (*tensors, output)])
     memory = memory.copy()
     result = output.copy()

@@ -1,10 +1,12 @@
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assay.compiler.kernels import pointwise
+from assay.compiler.kernels.builder import REPLACES
 from assay.compiler.kernels.epilogue import Epilogue, bias, clip, gate, residual, unary
 from assay.compiler.kernels.problem import Conv2d
 from tests.compiler.kernels.harness import (
@@ -14,6 +16,8 @@ from tests.compiler.kernels.harness import (
     compile_kernel,
     innermost_blocks,
     isa,
+    random,
+    run,
 )
 
 
@@ -68,6 +72,29 @@ def test_weights_larger_than_the_caches_are_blocked(text):
 )
 def test_epilogue_steps_apply_in_order(text, steps):
     check(pointwise_problem(2, 3, 5, 7, 21, epilogue=Epilogue(steps)), text)
+
+
+@pytest.mark.parametrize("text", TARGETS)
+@pytest.mark.parametrize("activation", ["relu", "sigmoid"])  # in registers, in a loop over a copy
+@pytest.mark.parametrize(("height", "width", "in_c"), [(5, 7, 9), (47, 31, 65), (3, 1, 700)])
+def test_results_may_be_where_the_residual_is(text, activation, height, width, in_c):
+    steps = (bias(), residual(), unary(activation))
+    problem = pointwise_problem(2, height, width, in_c, 96, epilogue=Epilogue(steps))
+    function = pointwise.generate(problem, isa(text), "kernel", 3)
+    assert list(function.attrs[REPLACES]) == [3]
+    rng = np.random.default_rng(0)
+    weights = pointwise.pack(problem, isa(text), random(rng, *problem.weights_shape))
+    operands = [random(rng, *shape) for shape in (problem.input_shape, (96,), problem.output_shape)]
+    inputs = [operands[0], weights, *operands[1:]]
+    apart = run(function, text, inputs, problem.output_shape)
+    over = run(function, text, inputs, problem.output_shape, replaced=3)
+    np.testing.assert_array_equal(over, apart)
+
+
+@pytest.mark.parametrize("text", TARGETS)
+def test_results_that_are_stored_twice_replace_nothing(text):
+    problem = pointwise_problem(1, 5, 5, 6, 39, epilogue=Epilogue((residual(),)))
+    assert REPLACES not in pointwise.generate(problem, isa(text), "kernel").attrs
 
 
 @pytest.mark.parametrize("text", TARGETS)
