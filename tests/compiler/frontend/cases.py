@@ -146,7 +146,10 @@ def _elements() -> list[Case]:
             Case(n, (x, Data((4,))), _ANY, output="bool")
             for n in ("EQUAL", "NOT_EQUAL", "LESS", "LESS_EQUAL", "GREATER", "GREATER_EQUAL")
         ),
-        *(Case(n, (bit, bit), "integer", integer="bool") for n in ("LOGICAL_AND", "LOGICAL_OR")),
+        *(
+            Case(n, (bit, bit), "integer", integer="bool")
+            for n in ("EQUAL", "NOT_EQUAL", "LOGICAL_AND", "LOGICAL_OR")
+        ),
         Case("LOGICAL_NOT", (bit,), "integer", integer="bool"),
         *(Case(n, (condition, x, x), _ANY, same=True, steps=0) for n in ("SELECT", "SELECT_V2")),
         Case("SELECT_V2", (Index((3, 1), 2, "bool"), x, Data((4,))), "fp32", note="broadcast"),

@@ -127,11 +127,11 @@ OPERATORS: dict[str, Entry] = {
 
 NO_BOOLEANS = frozenset(
     (
-        *("ADD", "SUB", "MUL", "ADD_N", "DIV", "FLOOR_DIV", "FLOOR_MOD", "SQUARED_DIFFERENCE"),
-        *("MAXIMUM", "MINIMUM", "ABS", "NEG"),
+        *("ABS", "ADD", "ADD_N", "DIV", "FLOOR_DIV", "FLOOR_MOD", "GREATER", "GREATER_EQUAL"),
+        *("LESS", "LESS_EQUAL", "MAXIMUM", "MINIMUM", "MUL", "NEG", "SQUARED_DIFFERENCE", "SUB"),
     )
 )
-"""Arithmetic that TFLite defines for the other types of ``integer``, and not for bool."""
+"""What TFLite defines for the other types of ``integer``, and not for bool."""
 
 
 def operators_table() -> str:

@@ -98,8 +98,9 @@ def _reason(operator: Operator, model: Model, known: frozenset[int]) -> str:
     scheme = scheme_of(operator, entry, model.tensors)
     if scheme not in entry.schemes:
         return f"its type {scheme} is none of {', '.join(entry.schemes)}"
-    if operator.name in NO_BOOLEANS and any(tensor.dtype == "bool" for tensor in tensors):
-        return "it computes no booleans"
+    operands = (model.tensors[index] for index in operator.inputs if index >= 0)
+    if operator.name in NO_BOOLEANS and any(tensor.dtype == "bool" for tensor in operands):
+        return "it takes no booleans"
     return ""
 
 

@@ -107,6 +107,14 @@ def minimum(site: Site) -> Expr:
     return relax.op.minimum(site.expr(0), site.expr(1))
 
 
+def equality(site: Site) -> Expr:
+    """EQUAL and NOT_EQUAL by the importer, of booleans as integers: TVM compares bits as floats."""
+    if site.tensor(0).dtype != "bool":
+        return site.native()
+    compare = relax.op.equal if site.operator.name == "EQUAL" else relax.op.not_equal
+    return compare(*(relax.op.astype(expr, "int8") for expr in site.exprs()))
+
+
 def arg_max(site: Site) -> Expr:
     """ARG_MAX; the raw integers of a quantized operand are in the order of its values."""
     found = relax.op.argmax(site.expr(0), site.ints(1)[0])
@@ -165,5 +173,6 @@ CONVERTERS: dict[str, Convert] = {
     "SQUARED_DIFFERENCE": squared_difference,
     "TOPK_V2": top_k,
     **dict.fromkeys(("DIV", "FLOOR_DIV", "FLOOR_MOD"), quotient),
+    **dict.fromkeys(("EQUAL", "NOT_EQUAL"), equality),
     **dict.fromkeys(("ELU", "L2_NORMALIZATION", "RELU_0_TO_1"), through_float),
 }
