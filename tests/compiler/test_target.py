@@ -43,6 +43,24 @@ def test_isa_follows_from_the_target(text, bits, registers, fma, dot):
     assert (isa.vector_bits, isa.registers, isa.fma, isa.dot) == (bits, registers, fma, dot)
 
 
+@pytest.mark.parametrize(
+    ("options", "tiles"),
+    [
+        ("-mcpu=sapphirerapids", True),
+        ("-mcpu=rocketlake -mattr=+amx-tile,+amx-int8", True),
+        ("-mcpu=rocketlake -mattr=+amx-int8", True),  # LLVM: implies AMX-TILE
+        ("-mcpu=rocketlake", False),
+        ("-mcpu=rocketlake -mattr=+amx-tile", False),
+        ("-mcpu=sapphirerapids -mattr=-amx-tile", False),
+        ("-mcpu=sapphirerapids -mattr=-avx512vnni", False),
+        ("-mcpu=core-avx2 -mattr=+amx-tile,+amx-int8", False),
+        ("", False),
+    ],
+)
+def test_tiles_want_amx_of_8_bit_integers_and_vnni(options, tiles):
+    assert resolve_target(f"llvm -mtriple=x86_64-linux-gnu {options}").isa.tiles is tiles
+
+
 def test_native_names_a_cpu():
     assert json.loads(resolve_target("native").json())["mcpu"]
 

@@ -29,8 +29,9 @@ class Isa:
     ``registers`` counts vector registers of ``vector_bits`` each. ``dot`` is the widest instruction
     that multiplies unsigned by signed 8-bit values and adds four products to a 32-bit lane
     (``sdot``: signed by signed). ``byte_permute`` says that bytes of two registers can be picked in
-    any order (AVX512-VBMI). Cache sizes are per core, in bytes: typical of the class of CPU,
-    not read from this machine, so that a target compiles to the same code everywhere.
+    any order (AVX512-VBMI), ``tiles`` that ``vnni512`` comes with matrix tiles of 8-bit integers
+    (AMX-TILE and AMX-INT8). Cache sizes are per core, in bytes: typical of the class of CPU, not
+    read from this machine, so that a target compiles to the same code everywhere.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Isa:
     l1_bytes: int = 32 * 1024
     l2_bytes: int = 512 * 1024
     byte_permute: bool = False
+    tiles: bool = False
 
     def lanes(self, element_bits: int = 32) -> int:
         """Return how many elements of that width one vector register holds."""
@@ -93,8 +95,12 @@ def isa_of(target: Any, fields: dict[str, Any]) -> Isa:
         return Isa(name, "other", 128, 16, False, "none")
     if all(has(f) for f in ("avx512f", "avx512bw", "avx512vl", "avx512dq")):
         dot: DotProduct = "vnni512" if has("avx512vnni") else "none"
-        vbmi = has("avx512vbmi")
-        return Isa(name, "x86_64", 512, 32, True, dot, l2_bytes=1024 * 1024, byte_permute=vbmi)
+        return Isa(
+            *(name, "x86_64", 512, 32, True, dot),
+            l2_bytes=1024 * 1024,
+            byte_permute=has("avx512vbmi"),
+            tiles=dot == "vnni512" and has("amx-tile") and has("amx-int8"),
+        )
     if has("avx2"):
         dot = "avxvnni" if has("avxvnni") else "none"
         return Isa(name, "x86_64", 256, 16, has("fma"), dot)
