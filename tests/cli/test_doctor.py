@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from assay.timing.cpu import cpu_model
+from assay.cpu import cpu_model
 
 
 def test_the_findings_and_their_json(assay, tmp_path):

@@ -17,8 +17,8 @@ import typer
 
 from assay.cli.entry import spread
 from assay.cli.main import app
+from assay.cpu import cpu_flags
 from assay.data import DIGITS_FP32, DIGITS_INT8
-from assay.timing.cpu import cpu_flags
 from tests.docs.pages import PAGES, README, ROOT, blocks, commands, transcripts
 
 # They take minutes, a download, or what the demo leaves; that their options exist is checked.

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from assay.compiler.config import Config
+from assay.cpu import cpu_flags
 from assay.errors import ConfigError
 from assay.lab.inputs import why_not
 from assay.lab.plan import AVX2_TARGET, DEMO, Experiment, plan
-from assay.timing.cpu import cpu_flags
 
 NAMES = [experiment.name for experiment in plan()]
 needs_avx2 = pytest.mark.skipif("avx2" not in cpu_flags(), reason="needs a CPU with AVX2")

@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 
 from assay.compiler.config import Config
+from assay.cpu import cpu_model
 from assay.errors import DatasetError, ResultsError
 from assay.lab.folder import claim
 from assay.lab.plan import Experiment
 from assay.lab.runner import run_lab
 from assay.lab.store import load
-from assay.timing.cpu import cpu_model
 from tests.datasets.pets import write_pets
 from tests.lab import toy
 from tests.lab.runs import TVM_TOY, Recorder, toy_lab, with_plan

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from assay.timing.cpu import cache_bytes, cpu_model, cpu_vendor, governor, physical_cores
+from assay.cpu import cache_bytes, cpu_model, cpu_vendor, governor, physical_cores
 from assay.timing.machine import cpu_flags, machine_facts, usable_cores, versions
 
 X86 = """\

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import assay
 from assay.compiler.config import Config
+from assay.cpu import ROOT, cpu_identity
 from assay.errors import ModelError
-from assay.timing.cpu import ROOT, cpu_identity
 
-# Rooms whose code decides what a build is; they import nothing else of ours but errors and files.
+# Rooms whose code decides what a build is. Of the rest they import errors, files, and what the CPU
+# is, which is an ingredient itself.
 _ROOMS = ("compiler", "model")
 
 PACKAGES = (

@@ -124,7 +124,7 @@ def open_gate(
     threads: int,
 ) -> Gate:
     """Read an earlier comparison and check that this one can be held against it."""
-    from assay.timing.cpu import cpu_model
+    from assay.cpu import cpu_model
     from assay.timing.gate import Gate, check_gate
     from assay.timing.store import load_earlier
 

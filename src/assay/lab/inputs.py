@@ -128,8 +128,8 @@ def why_not(experiment: Experiment, plan: Sequence[Experiment]) -> str | None:
     """
     from assay.compiler.needs import needs_of
     from assay.compiler.target import resolve_target
+    from assay.cpu import cpu_flags, cpu_model
     from assay.runtimes.host import obstacle
-    from assay.timing.cpu import cpu_flags, cpu_model
 
     config = experiment.config
     if config is None:

@@ -6,7 +6,7 @@ import platform
 from pathlib import Path
 
 from assay.compiler.needs import FEATURES, Needs, arch_of
-from assay.timing.cpu import ROOT, cpu_flags, cpu_model
+from assay.cpu import ROOT, cpu_flags, cpu_model
 
 
 def obstacle(needs: Needs, root: Path = ROOT) -> str | None:

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from assay.timing.cpu import ROOT
+from assay.cpu import ROOT
 
 _SETTINGS = "sys/kernel/mm/transparent_hugepage"
 _MADV_COLLAPSE = 25  # asm-generic/mman-common.h; madvise(2)

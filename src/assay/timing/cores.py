@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from assay.cpu import ROOT, text
 from assay.errors import ConfigError
-from assay.timing.cpu import ROOT, text
 
 
 def parse_cores(given: str) -> tuple[int, ...]:

@@ -8,8 +8,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from assay.timing import cpu
-from assay.timing.cpu import ROOT, cpu_flags
+from assay import cpu
+from assay.cpu import ROOT, cpu_flags
 
 __all__ = ["RELEVANT_FLAGS", "cpu_flags", "machine_facts", "usable_cores", "versions"]
 

@@ -15,7 +15,7 @@ from math import inf
 from time import perf_counter_ns
 from typing import TYPE_CHECKING
 
-from assay.timing.cpu import cache_bytes, cpu_identity, cpu_model
+from assay.cpu import cache_bytes, cpu_identity, cpu_model
 
 if TYPE_CHECKING:
     from assay.compiler.machine_kernels import PeakKernel
