@@ -112,6 +112,14 @@ def test_the_processor(tmp_path, before, after):
     assert found[0] != found[1]
 
 
+def test_whether_the_kernel_hands_out_tiles(monkeypatch):
+    found = []
+    for offered in (False, True):
+        monkeypatch.setattr(key, "tiles_offered", lambda root, offered=offered: offered)
+        found.append(machine())
+    assert found[0] != found[1]
+
+
 def test_what_the_kernel_measures_anew_each_time_is_left_out():
     assert machine() == machine()
     assert not any("MHz" in name for name in machine())
@@ -142,7 +150,7 @@ def test_the_compiler_imports_no_code_that_the_key_leaves_out():
             for node in ast.walk(ast.parse(file.read_text())):
                 if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("assay"):
                     inside = node.module.split(".")[1:2]
-                    assert inside[0] in ("compiler", "model", "errors", "files"), file
+                    assert inside[0] in ("compiler", "model", "cpu", "errors", "files"), file
 
 
 def test_the_hash_of_a_model_is_the_one_of_its_facts(model):

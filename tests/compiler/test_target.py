@@ -2,7 +2,10 @@ import json
 
 import pytest
 
+from assay.compiler import target, tvm_api
+from assay.compiler.needs import needs_of
 from assay.compiler.target import resolve_target
+from assay.compiler.tvm_api import system_triple
 from assay.errors import TargetError
 
 
@@ -63,6 +66,27 @@ def test_tiles_want_amx_of_8_bit_integers_and_vnni(options, tiles):
 
 def test_native_names_a_cpu():
     assert json.loads(resolve_target("native").json())["mcpu"]
+
+
+@pytest.mark.parametrize(
+    ("cpu", "offered", "attributes"),
+    [
+        ("rocketlake", True, ["+amx-int8", "+amx-tile"]),  # as a virtual machine may name it
+        ("rocketlake", False, None),
+        ("sapphirerapids", True, None),
+        ("sapphirerapids", False, ["-amx-tile"]),  # hidden by a virtual machine, or by old Linux
+    ],
+)
+def test_native_has_tiles_if_the_machine_offers_them(monkeypatch, cpu, offered, attributes):
+    if not system_triple().startswith("x86_64"):
+        pytest.skip("only x86-64 has such tiles")
+    monkeypatch.setattr(tvm_api, "system_cpu", lambda: cpu)
+    monkeypatch.setattr(target, "tiles_offered", lambda: offered)
+    native = resolve_target("native")
+    expected = {"kind": "llvm", "mcpu": cpu, **({"mattr": attributes} if attributes else {})}
+    assert json.loads(native.json()) == expected
+    assert native.isa.tiles is needs_of(native).tiles is offered
+    assert (native.isa.vector_bits, native.isa.dot) == (512, "vnni512")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 import assay
-from assay.compiler.needs import Needs, needs_of
+from assay.compiler.needs import FEATURES, Needs, needs_of
 from assay.compiler.target import resolve_target
 from assay.errors import ArtifactError
 from assay.runtimes.host import obstacle
@@ -64,6 +64,7 @@ def test_features_that_only_intrinsics_reach_do_not_matter(haswell):
         ("-mcpu=alderlake", "avxvnni, gfni"),
         ("-mattr=+avx512f", "avx512f"),
         ("-mcpu=bdver4", "fma4, sse4a, tbm, xop"),
+        ("-mattr=+amx-int8", "amx-int8, amx-tile"),
     ],
 )
 def test_what_is_lacking_is_named(haswell, options, lacking):
@@ -72,6 +73,17 @@ def test_what_is_lacking_is_named(haswell, options, lacking):
 
 def test_a_feature_that_the_target_switches_off_is_not_needed(haswell):
     assert of_target(f"{X86} -mcpu=alderlake -mattr=-avxvnni,-gfni", haswell) is None
+
+
+def test_a_virtual_machine_may_hide_tiles(tmp_path, monkeypatch):
+    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
+    names = FEATURES["x86_64"]
+    needed = needs_of(resolve_target(f"{X86} -mcpu=sapphirerapids")).features
+    flags = " ".join(names[name] for name in needed if not name.startswith("amx"))
+    root = machine(tmp_path, flags)
+    lacking = "this CPU, Test CPU, lacks amx-int8, amx-tile"
+    assert of_target(f"{X86} -mcpu=sapphirerapids", root) == lacking
+    assert of_target(f"{X86} -mcpu=sapphirerapids -mattr=-amx-tile", root) is None
 
 
 def test_arm(cortex):

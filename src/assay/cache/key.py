@@ -12,6 +12,7 @@ from pathlib import Path
 
 import assay
 from assay.compiler.config import Config
+from assay.compiler.tiles import tiles_offered
 from assay.cpu import ROOT, cpu_identity
 from assay.errors import ModelError
 
@@ -30,10 +31,10 @@ class Ingredients:
     """Everything that can change the bytes of a build, its manifest or its log.
 
     ``model_sha256`` covers the file and, of an ONNX model, the external data. ``machine`` is the
-    processor with its features: what ``native`` and a target without a triple resolve to follows
-    from it and from TVM's version, so that no target has to be resolved to find a build.
-    ``source_sha256`` covers the compiler's own code, which a development checkout changes without
-    a new version.
+    processor with its features, and whether the kernel hands out its tiles: what ``native`` and a
+    target without a triple resolve to follows from it and from TVM's version, so that no target
+    has to be resolved to find a build. ``source_sha256`` covers the compiler's own code, which a
+    development checkout changes without a new version.
     """
 
     model_sha256: str
@@ -99,6 +100,7 @@ def machine(root: Path = ROOT) -> dict[str, str]:
         "system": platform.system(),
         "python": platform.python_version(),
         **cpu_identity(root),
+        "tiles": str(tiles_offered(root)),
     }
 
 

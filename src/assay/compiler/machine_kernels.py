@@ -12,6 +12,7 @@ from assay.compiler import tvm_api
 from assay.compiler.kernels.builder import KernelBuilder, constant
 from assay.compiler.kernels.int8.dot import choose_dot
 from assay.compiler.target import Isa, resolve_target
+from assay.compiler.tiles import allow_tiles
 
 _L1_STEPS = 8  # weights of these fit into the smallest L1 cache, 16 KiB with 512-bit vectors
 _STREAMS = 8  # loads under way at once
@@ -141,5 +142,7 @@ def read_peak(isa: Isa, threads: int, size_bytes: int, turns: int) -> PeakKernel
 def build(kernel: PeakKernel) -> Any:
     """Compile a peak kernel for this machine; return it as a function of its tensors."""
     name = str(kernel.function.attrs["global_symbol"])
-    target = resolve_target("native").tvm()
-    return tvm_api.build_kernels(tvm.IRModule({name: kernel.function}), target)[name]
+    target = resolve_target("native")
+    if target.isa.tiles:
+        allow_tiles(name)
+    return tvm_api.build_kernels(tvm.IRModule({name: kernel.function}), target.tvm())[name]

@@ -10,8 +10,8 @@ from assay.compiler import tvm_api
 if TYPE_CHECKING:
     from assay.compiler.target import ResolvedTarget
 
-# What a code generator uses unasked where the target's CPU has it: LLVM's name and the kernel's.
-# Features that only intrinsics reach are left out: virtual machines hide many of those.
+# What LLVM uses unasked where the target's CPU has it, and what kernels ask it for: LLVM's name and
+# Linux's. Other features that only intrinsics reach are left out: virtual machines hide many.
 # fmt: off
 _X86 = {
     "sse2": "sse2", "sse3": "pni", "ssse3": "ssse3", "sse4.1": "sse4_1", "sse4.2": "sse4_2",
@@ -23,7 +23,7 @@ _X86 = {
     "avx512vbmi2": "avx512_vbmi2", "avx512vnni": "avx512_vnni", "avx512bitalg": "avx512_bitalg",
     "avx512vpopcntdq": "avx512_vpopcntdq", "avx512bf16": "avx512_bf16",
     "avx512fp16": "avx512_fp16", "avxvnni": "avx_vnni", "avxvnniint8": "avx_vnni_int8",
-    "avxifma": "avx_ifma",
+    "avxifma": "avx_ifma", "amx-tile": "amx_tile", "amx-int8": "amx_int8",
 }
 _ARM = {
     "neon": "asimd", "crc": "crc32", "lse": "atomics", "rdm": "asimdrdm", "rcpc": "lrcpc",
@@ -43,6 +43,11 @@ class Needs:
 
     arch: str
     features: tuple[str, ...]
+
+    @property
+    def tiles(self) -> bool:
+        """Whether the process that runs the code has to ask for matrix tiles first."""
+        return "amx-tile" in self.features
 
 
 def needs_of(target: ResolvedTarget) -> Needs:

@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Any, Literal
 
 from assay.compiler import tvm_api
+from assay.compiler.tiles import tiles_offered
 from assay.errors import TargetError
 
 DotProduct = Literal["none", "vnni512", "vnni256", "avxvnni", "sdot"]
@@ -20,6 +21,7 @@ DotProduct = Literal["none", "vnni512", "vnni256", "avxvnni", "sdot"]
 _LIST_FIELDS = {"mattr", "keys", "libs"}
 _TEXT_FIELDS = {"kind", "mcpu", "mtriple", "mabi", "mfloat-abi"}
 _INT_FIELDS = {"num-cores", "opt-level"}
+_TILES = {"amx-int8", "amx-tile"}
 
 
 @dataclass(frozen=True)
@@ -110,10 +112,22 @@ def isa_of(target: Any, fields: dict[str, Any]) -> Isa:
 def _parse(text: str) -> dict[str, Any]:
     stripped = text.strip()
     if stripped == "native":
-        return {"kind": "llvm", "mcpu": tvm_api.system_cpu()}
+        return _native()
     if stripped.startswith("{"):
         return _parse_json(text, stripped)
     return _parse_flags(text, stripped)
+
+
+def _native() -> dict[str, Any]:
+    """Return LLVM's name of this machine's CPU, with or without tiles as the machine offers them.
+
+    LLVM tells CPUs by family and model, and virtual machines give those of another one.
+    """
+    fields = {"kind": "llvm", "mcpu": tvm_api.system_cpu()}
+    named = tvm_api.cpu_features(tvm_api.make_target(fields)) & _TILES
+    if tiles_offered():
+        return fields if named == _TILES else {**fields, "mattr": [f"+{f}" for f in sorted(_TILES)]}
+    return {**fields, "mattr": ["-amx-tile"]} if named else fields  # the others depend on it
 
 
 def _parse_json(text: str, stripped: str) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from assay.compiler.config import Config
 from assay.compiler.entry_names import ENTRY
 from assay.compiler.stored_constants import data_bytes, read_data, unpack
 from assay.compiler.team import TEAM_STRIDE
+from assay.compiler.tiles import allow_tiles
 from assay.errors import ArtifactError, ConfigError
 from assay.model.spec import TensorSpec
 from assay.runtimes.base import BaseRuntime
@@ -152,7 +153,7 @@ def open_tvm(path: str | Path, threads: int = 1, entry: Entry = "auto") -> TVMRu
     if library.suffix != ".so":
         return open_compiled(library, Config(), threads, entry)
     manifest = read_artifact(library)
-    _check_machine(str(library), manifest)
+    _prepare_machine(str(library), manifest)
     try:
         data = read_data(library, data_bytes(manifest.constants))
         constants = unpack(data, manifest.constants)
@@ -172,15 +173,18 @@ def open_build(
     build: Build, threads: int = 1, name: str = "tvm", entry: Entry = "auto"
 ) -> TVMRuntime:
     """Run a build from memory, without saving it first; ArtifactError if it is not for here."""
-    _check_machine(build.manifest.model_name, build.manifest)
+    _prepare_machine(build.manifest.model_name, build.manifest)
     module, constants = build.executable.jit(), unpack(build.data, build.manifest.constants)
     return TVMRuntime(module, build.manifest, constants, threads, name, entry)
 
 
-def _check_machine(name: str, manifest: Manifest) -> None:
+def _prepare_machine(name: str, manifest: Manifest) -> None:
+    """Make sure that code runs in this process; ArtifactError if it cannot."""
     reason = next(filter(None, map(obstacle, manifest.needs)), None)
     if reason is not None:
         raise ArtifactError(f"{name}: cannot run here, as {reason}; compile it for --target native")
+    if any(needs.tiles for needs in manifest.needs):
+        allow_tiles(name)
 
 
 def open_compiled(

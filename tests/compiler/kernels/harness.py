@@ -9,6 +9,7 @@ import tvm
 
 from assay.compiler import tvm_api
 from assay.compiler.target import resolve_target
+from assay.compiler.tiles import allow_tiles
 from assay.errors import TargetError
 from tests.compiler.kernels import emulated, reference
 
@@ -51,6 +52,8 @@ def run(function, text, inputs, output_shape, name="kernel", replaced=None):
     module = compile_kernel(function, text, name)
     if target(text).isa.arch == "aarch64" != target("native").isa.arch:
         return emulated.run(module, inputs, np.full(output_shape, np.nan, np.float32))
+    if target(text).isa.tiles:
+        allow_tiles(name)
     tensors = [_guarded(array.shape, array)[1] for array in inputs]
     before = np.float32(np.nan) if replaced is None else inputs[replaced]
     memory, output = _guarded(output_shape, before)

@@ -7,6 +7,7 @@ import tvm
 
 from assay.compiler import tvm_api
 from assay.compiler.target import resolve_target
+from assay.compiler.tiles import allow_tiles
 from assay.errors import TargetError
 from tests.compiler.kernels import emulated
 
@@ -68,6 +69,8 @@ def run(function, text, inputs, output_shape, dtype=np.uint8, name="kernel", fil
     module = compile_kernel(function, text, name)
     if target(text).isa.arch == "aarch64" != target("native").isa.arch:
         return emulated.run(module, inputs, np.zeros(output_shape, dtype))
+    if target(text).isa.tiles:
+        allow_tiles(name)
     tensors = [guarded(array.shape, array.dtype, array)[1] for array in inputs]
     memory, output = guarded(output_shape, np.dtype(dtype), fill)
     before = memory.copy()
