@@ -44,6 +44,7 @@ CPUS = (
     "llvm -mcpu=skylake-avx512",
     "llvm -mcpu=cascadelake",
     "llvm -mcpu=znver4",
+    "llvm -mcpu=sapphirerapids",
     "llvm -mtriple=aarch64-linux-gnu -mcpu=cortex-a72",
     "llvm -mtriple=aarch64-linux-gnu -mcpu=cortex-a76",
     "llvm -mtriple=riscv64-linux-gnu -mcpu=generic-rv64",
@@ -127,12 +128,13 @@ def conditions(step: pipeline.Step) -> Iterator[str]:
 
 def isa_table() -> str:
     """Return what kernels are made for on some targets."""
-    rows = [["Target", "Vector", "Registers", "FMA", "8-bit dot product"]]
-    rows += [["---", "--:", "--:", "---", "---"]]
+    rows = [["Target", "Vector", "Registers", "FMA", "8-bit dot product", "Tiles"]]
+    rows += [["---", "--:", "--:", "---", "---", "---"]]
     for text in CPUS:
         isa = target.resolve_target(text if "-mtriple" in text else f"{text} {X86}").isa
-        fma = "yes" if isa.fma else "no"
-        rows.append([f"`{text}`", f"{isa.vector_bits} bits", str(isa.registers), fma, isa.dot])
+        fma, tiles = ("yes" if has else "no" for has in (isa.fma, isa.tiles))
+        cells = [f"`{text}`", f"{isa.vector_bits} bits", str(isa.registers), fma, isa.dot, tiles]
+        rows.append(cells)
     return table(rows)
 
 

@@ -65,6 +65,16 @@ def test_an_instruction_set_that_the_machine_has_is_fine():
     assert row.value == "znver5: 32 vector registers of 512 bits, dot product vnni512"
 
 
+def test_matrix_tiles_are_named_and_may_be_hidden():
+    isa = replace(AVX512, tiles=True)
+    row = doctor.check_isa(isa, AVX512_FLAGS | {"amx_tile", "amx_int8"})
+    assert row.status == "ok"
+    assert row.value.endswith(", dot product vnni512, matrix tiles")
+    row = doctor.check_isa(isa, AVX512_FLAGS | {"amx_tile"})
+    assert row.status == "warning"
+    assert row.value.endswith(", matrix tiles, but this machine hides amx_int8")
+
+
 def test_unknown_flags_hide_nothing():
     assert doctor.check_isa(AVX512, frozenset()).status == "ok"
 

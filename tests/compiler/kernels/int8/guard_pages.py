@@ -8,6 +8,7 @@ import numpy as np
 import tvm
 
 from assay.compiler.kernels.int8 import conv2d, dense, depthwise
+from assay.compiler.tiles import allow_tiles
 from tests.compiler.kernels.int8.cases import ADDITION, conv, tensors
 from tests.compiler.kernels.int8.harness import TARGETS, compile_kernel, isa
 from tests.compiler.kernels.int8.test_dense import layer
@@ -46,6 +47,8 @@ def main():
         output = np.zeros(problem.geometry.output_shape, np.uint8)
         outputs = [output.copy(), output] if problem.addition else [output]
         kernel = compile_kernel(module.generate(problem, isa(text), "kernel"), text)["kernel"]
+        if isa(text).tiles:
+            allow_tiles("kernel")
         arrays = [at_page_end(array) for array in (x, *packed, *outputs)]
         kernel(*map(tvm.runtime.from_dlpack, arrays))
 

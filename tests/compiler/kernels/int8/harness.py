@@ -18,6 +18,7 @@ SSE2 = X86
 AVX2 = f"{X86} -mcpu=core-avx2"
 AVX_VNNI = f"{X86} -mcpu=x86-64-v3 -mattr=+avxvnni"
 AVX512 = f"{X86} -mcpu=skylake-avx512"
+VNNI = f"{X86} -mcpu=icelake-client"
 ALDER_LAKE = f"{X86} -mcpu=alderlake"
 ARM = "llvm -mtriple=aarch64-linux-gnu"
 ARM_PLAIN, ARM_SDOT = f"{ARM} -mcpu=cortex-a72", f"{ARM} -mcpu=cortex-a76"
@@ -31,7 +32,8 @@ def runnable_targets():
     if host.isa.arch != "x86_64":
         return ["native"]
     features = tvm_api.cpu_features(host.tvm())
-    return [*(text for text, needed in NEEDS.items() if features.issuperset(needed)), "native"]
+    texts = [text for text, needed in NEEDS.items() if features.issuperset(needed)]
+    return [*texts, VNNI, "native"] if host.isa.tiles else [*texts, "native"]
 
 
 try:
@@ -39,7 +41,7 @@ try:
 except TargetError:  # pragma: no cover - an LLVM that does not know its host
     TARGETS = ["native"]
 
-MAIN_TARGETS = [text for text in TARGETS if text in (SSE2, AVX2, "native")]
+MAIN_TARGETS = [text for text in TARGETS if text in (SSE2, AVX2, VNNI, "native")]
 """For tests of shapes; those of instructions and of random problems run on all of TARGETS."""
 
 

@@ -27,6 +27,8 @@ def _reason(isa: Isa, host: Isa) -> str:
         return f"the code uses vectors of {isa.vector_bits} bits, it has {host.vector_bits}"
     if isa.dot != "none" and host.dot == "none":
         return f"the code uses the 8-bit dot product {isa.dot}, which it lacks"
+    if isa.tiles and not host.tiles:
+        return "the code uses matrix tiles, which it lacks"
     return ""
 
 
@@ -42,6 +44,7 @@ RULE = Rule(
         "BITS",
         "the build cannot run on this machine (CPU): the code uses the 8-bit dot product NAME, "
         "which it lacks",
+        "the build cannot run on this machine (CPU): the code uses matrix tiles, which it lacks",
     ),
     example=Example(
         "the build cannot run on this machine (znver4): the code is for aarch64, the machine is "

@@ -16,7 +16,7 @@ def _find(facts: Facts, rule: Rule) -> Iterator[Remark]:
         yield rule.remark(
             f"the code uses vectors of {isa.vector_bits} bits, this machine ({host.name}) has "
             f"{host.vector_bits}",
-            fix={"target": f"llvm -mcpu={host.name}"},
+            fix={"target": "native"},
         )
 
 

@@ -25,8 +25,8 @@ RULE = Rule(
     meaning="Integer layers are compiled for an ISA without an 8-bit dot product.",
     why="8-bit values are widened to 16 bits and multiplied in pairs: two products a lane and "
     "instruction instead of four, and extra work to widen them.",
-    advice="Where the machine has VNNI or dotprod, name its CPU in --target; where it has not, "
-    "expect about the speed of FP32 on AVX2 and less than that on SSE2.",
+    advice="Where the machine has VNNI, AMX or dotprod, name its CPU in --target; where it has "
+    "not, expect about the speed of FP32 on AVX2 and less than that on SSE2.",
     lines=("integer layers on CPU, which has no 8-bit dot product",),
     example=Example(
         "integer layers on generic, which has no 8-bit dot product",
