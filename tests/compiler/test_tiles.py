@@ -10,7 +10,7 @@ import sys
 import pytest
 
 import assay
-from assay.compiler import tiles
+from assay.compiler import target, tiles
 from assay.compiler.tiles import allow_tiles, tiles_offered
 from assay.data import DIGITS_INT8
 from assay.errors import ArtifactError
@@ -50,6 +50,18 @@ def test_cpu_and_kernel_have_to_offer_tiles(tmp_path, monkeypatch, flags, suppor
 
 def test_a_machine_that_tells_nothing_offers_none(tmp_path):
     assert not tiles_offered(tmp_path)
+
+
+def test_a_machine_without_tiles_compiles_for_one_that_has_them(tmp_path, monkeypatch):
+    monkeypatch.setattr(target, "tiles_offered", lambda: False)
+    monkeypatch.setattr(tiles, "_arch_prctl", lambda request, argument: errno.EINVAL)
+    build = assay.compile(DIGITS_INT8, target="llvm -mtriple=x86_64-linux-gnu -mcpu=sapphirerapids")
+    build.save(tmp_path / "digits.so")
+    (needs,) = build.manifest.needs
+    assert needs.tiles
+    assert any(remark.id == "isa/above-host" for remark in build.remarks)
+    with pytest.raises(ArtifactError, match=r"digits\.so: cannot run here"):
+        open_tvm(tmp_path / "digits.so")
 
 
 def test_who_gets_no_permission_reads_what_to_do(monkeypatch):
