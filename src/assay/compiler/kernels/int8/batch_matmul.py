@@ -22,9 +22,10 @@ from assay.compiler.kernels.int8.depth import Depth
 from assay.compiler.kernels.int8.dot import Dot, choose_dot
 from assay.compiler.kernels.int8.epilogue import OutputWriter
 from assay.compiler.kernels.int8.panels import pack_columns, packed_order
-from assay.compiler.kernels.int8.plan import Grid, Placement, panel_runs, tile_isa
+from assay.compiler.kernels.int8.plan import Grid, Placement
 from assay.compiler.kernels.int8.problem import QuantizedBatchMatmul
-from assay.compiler.kernels.int8.product import Constants, Product, ProductWriter
+from assay.compiler.kernels.int8.product import Constants, Product
+from assay.compiler.kernels.int8.product_writer import ProductWriter
 from assay.compiler.kernels.int8.right import RightPanels
 from assay.compiler.kernels.int8.views import ConvertedRows, InPlace, View
 from assay.compiler.kernels.panels import packed_columns
@@ -44,12 +45,9 @@ def pack(
     multipliers: NDArray[np.float32],
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """Pack bias int32 and multipliers float32, both [columns]."""
-    grid, depth = _grid(problem.geometry), _depth(problem.geometry)
-    dot = choose_dot(isa)
-    added = problem.addition is not None
-    tiled = tile_isa(isa, dot, problem.weights_zero_point, added=added)
-    runs = panel_runs(tiled, dot, grid, depth)
-    order = packed_order(isa, grid.columns, runs)
+    p, dot = problem.geometry, choose_dot(isa)
+    product = Product(problem, _grid(p), _depth(p), _rows(p, dot, 0))
+    order = packed_order(isa, product.grid.columns, product.vector_cut(isa, dot).runs)
     return pack_columns(bias, order), pack_columns(multipliers.astype(np.float32), order)
 
 

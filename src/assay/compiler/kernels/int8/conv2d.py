@@ -14,7 +14,8 @@ from assay.compiler.kernels.int8.depth import Depth
 from assay.compiler.kernels.int8.dot import Dot, choose_dot
 from assay.compiler.kernels.int8.plan import Grid, Placement
 from assay.compiler.kernels.int8.problem import Linear, PackedWeights, QuantizedConv2d
-from assay.compiler.kernels.int8.product import Product, pack_product, write_product
+from assay.compiler.kernels.int8.product import Product, pack_product
+from assay.compiler.kernels.int8.product_kernel import write_product
 from assay.compiler.kernels.int8.views import ConvertedRows, InPlace, PaddedBand, View
 from assay.compiler.kernels.problem import Conv2d
 from assay.compiler.target import Isa

@@ -11,7 +11,8 @@ from assay.compiler.kernels.int8.depth import Depth
 from assay.compiler.kernels.int8.dot import choose_dot
 from assay.compiler.kernels.int8.plan import Grid
 from assay.compiler.kernels.int8.problem import PackedWeights, QuantizedDense
-from assay.compiler.kernels.int8.product import Product, pack_product, write_product
+from assay.compiler.kernels.int8.product import Product, pack_product
+from assay.compiler.kernels.int8.product_kernel import write_product
 from assay.compiler.kernels.int8.views import ConvertedRows, InPlace, View
 from assay.compiler.target import Isa
 

@@ -6,7 +6,7 @@ only the real ones are stored.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,20 +60,29 @@ def column_vectors(columns: int, lanes: int) -> tuple[tuple[int, int], ...]:
 def split_columns(columns: int, lanes: int, panel_vectors: int) -> tuple[PanelRun, ...]:
     """Cut ``columns`` into panels of at most ``panel_vectors`` vectors, as even as they come."""
     vectors = column_vectors(columns, lanes)
+    split = split_evenly(len(vectors), panel_vectors).parts()
+    return join_panels(
+        [
+            vectors[index : index + size]
+            for start, count, size in split
+            for index in range(start, start + count * size, size)
+        ]
+    )
+
+
+def join_panels(panels: Sequence[Sequence[tuple[int, int]]]) -> tuple[PanelRun, ...]:
+    """Join panels that follow each other and have the same shape; (column, lanes) of vectors."""
     runs: list[PanelRun] = []
-    packed = first = 0
-    for start, count, size in split_evenly(len(vectors), panel_vectors).parts():
-        for index in range(start, start + count * size, size):
-            panel = vectors[index : index + size]
-            begin = panel[0][0]
-            shape = tuple((column - begin, width) for column, width in panel)
-            last = runs[-1] if runs else None
-            if last and last.vectors == shape and begin == last.start + packed - last.packed:
-                runs[-1] = PanelRun(last.start, last.count + 1, shape, last.packed, last.first)
-            else:
-                runs.append(PanelRun(begin, 1, shape, packed, first))
-            packed += runs[-1].packed_columns
-            first += 1
+    packed = 0
+    for first, panel in enumerate(panels):
+        begin = panel[0][0]
+        shape = tuple((column - begin, width) for column, width in panel)
+        last = runs[-1] if runs else None
+        if last and last.vectors == shape and begin == last.start + packed - last.packed:
+            runs[-1] = PanelRun(last.start, last.count + 1, shape, last.packed, last.first)
+        else:
+            runs.append(PanelRun(begin, 1, shape, packed, first))
+        packed += runs[-1].packed_columns
     return tuple(runs)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from assay.compiler.kernels.builder import Expr, KernelBuilder, minimum
 from assay.compiler.kernels.int8.depth import LINE_BYTES, Depth
@@ -46,6 +47,20 @@ class Placement:
 
 
 @dataclass(frozen=True)
+class Cut:
+    """Tiles of a line of the grid, and panels of a group's columns.
+
+    ``rate`` is how many products a lane does with one instruction, ``step`` how many bytes of a
+    column's weights follow each other.
+    """
+
+    tiles: EvenSplit
+    runs: tuple[PanelRun, ...]
+    rate: int
+    step: int
+
+
+@dataclass(frozen=True)
 class Plan:
     """Panels of one group; tiles of a line; a part is some lines, or some tiles of one line.
 
@@ -75,6 +90,10 @@ class Plan:
         """Return where a tile starts in its line."""
         return tile * self.tiles.small + minimum(tile, self.tiles.large_tiles)
 
+    def end_pixel(self, tile: Expr) -> Expr:
+        """Return where the tiles before one end."""
+        return self.first_pixel(tile)
+
     def part(self, b: KernelBuilder, index: Expr) -> tuple[Part, Expr, Expr]:
         """Return a part, its first tile and how many tiles of a line it has."""
         grid, tiles = self.grid, self.tiles.tiles
@@ -84,7 +103,7 @@ class Plan:
         lines = self._at_most(self.part_lines, grid.lines, line)
         count = b.let(self._at_most(self.part_tiles, tiles, tile))
         pixel = b.let(self.first_pixel(tile))
-        pixels = b.let(self.first_pixel(tile + count) - pixel)
+        pixels = b.let(self.end_pixel(tile + count) - pixel)
         most = min(grid.pixels, self.part_tiles * (self.tiles.small + 1))
         image = b.let(index // (per_line * per_image))
         return Part(image, line, b.let(lines), self.part_lines, pixel, pixels, most), tile, count
@@ -92,6 +111,9 @@ class Plan:
     @staticmethod
     def _at_most(size: int, total: int, first: Expr) -> Expr:
         return size if total % size == 0 else minimum(size, total - first)
+
+
+PlanType = TypeVar("PlanType", bound=Plan)
 
 
 def tile_isa(isa: Isa, dot: Dot, weights_zero_point: int, *, added: bool) -> Isa:
@@ -107,43 +129,54 @@ def tile_isa(isa: Isa, dot: Dot, weights_zero_point: int, *, added: bool) -> Isa
     return replace(isa, fma=dot.fused, registers=registers - kept)
 
 
-def panel_runs(isa: Isa, dot: Dot, grid: Grid, depth: Depth) -> tuple[PanelRun, ...]:
-    """Return the panels that the weights of one group are packed in; ``isa`` from ``tile_isa``."""
+def vector_cut(isa: Isa, dot: Dot, grid: Grid, depth: Depth) -> Cut:
+    """Return the register tiles, and the panels that weights are packed in.
+
+    ``isa`` is from ``tile_isa``.
+    """
     tile = choose_tile(isa, grid.pixels, grid.columns, depth.steps(dot))
-    return split_columns(grid.columns, isa.lanes(), tile.vectors)
+    runs = split_columns(grid.columns, isa.lanes(), tile.vectors)
+    rate = dot.taps if dot.fused else 1
+    return Cut(split_evenly(grid.pixels, tile.rows), runs, rate, dot.taps)
 
 
 def make_plan(
-    isa: Isa, dot: Dot, grid: Grid, depth: Depth, view: View, input_bytes: int, parallel: int
-) -> Plan:
-    """Choose tiles, parts, and what threads share out; ``isa`` from ``tile_isa``."""
-    tile = choose_tile(isa, grid.pixels, grid.columns, depth.steps(dot))
-    runs = panel_runs(isa, dot, grid, depth)
-    tiles = split_evenly(grid.pixels, tile.rows)
+    isa: Isa,
+    cut: Cut,
+    grid: Grid,
+    depth: Depth,
+    view: View,
+    input_bytes: int,
+    parallel: int,
+    kind: type[PlanType],
+) -> PlanType:
+    """Choose parts, and what threads share out."""
+    runs, tiles = cut.runs, cut.tiles
     weight_bytes = depth.total * grid.groups * packed_columns(runs)
     products = grid.rows * grid.groups * grid.columns * depth.total
     moved = input_bytes + weight_bytes + grid.rows * grid.groups * grid.columns
-    tasks = task_count(isa, parallel, 2 * products // (dot.taps if dot.fused else 1), moved)
+    tasks = task_count(isa, parallel, 2 * products // cut.rate, moved)
     line_parts = grid.batch * grid.lines * (tiles.tiles if grid.lines == 1 else 1)
     panels = grid.groups * panel_count(runs)
     sharing = choose_sharing(tasks, line_parts, panels, input_bytes, weight_bytes)
 
     # What comes from beyond the second level is there in time; a single tile would read as fast.
     reused = weight_bytes > isa.l1_bytes // 2
-    whole_lines = all(run.packed_columns * dot.taps % LINE_BYTES == 0 for run in runs)
+    whole_lines = all(run.packed_columns * cut.step % LINE_BYTES == 0 for run in runs)
     fetches = reused and panels > 1 and line_parts > 1 and whole_lines
     if sharing == "panels":
-        return Plan(grid, runs, tiles, grid.lines, tiles.tiles, sharing, fetches)
+        return kind(grid, runs, tiles, grid.lines, tiles.tiles, sharing, fetches)
     share = tasks if sharing == "rows" else 1
     budget = isa.l2_bytes // 2 if reused or view.bytes_needed(1, 1) else 0
     if grid.lines == 1:
-        bytes_per_tile = max(view.bytes_needed(1, tile.rows), tile.rows * depth.total)
+        rows = -(-tiles.total // tiles.tiles)
+        bytes_per_tile = max(view.bytes_needed(1, rows), rows * depth.total)
         part_tiles = _limit(budget // bytes_per_tile, tiles.tiles, share)
-        return Plan(grid, runs, tiles, 1, part_tiles, sharing, fetches)
+        return kind(grid, runs, tiles, 1, part_tiles, sharing, fetches)
     first = view.bytes_needed(1, grid.pixels)
     bytes_per_line = max(view.bytes_needed(2, grid.pixels) - first, view.line_step)
     part_lines = _limit((budget - first) // bytes_per_line + 1, grid.lines, share)
-    return Plan(grid, runs, tiles, part_lines, tiles.tiles, sharing, fetches)
+    return kind(grid, runs, tiles, part_lines, tiles.tiles, sharing, fetches)
 
 
 def _limit(fitting: int, total: int, share: int) -> int:

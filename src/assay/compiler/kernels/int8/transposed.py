@@ -17,7 +17,8 @@ from assay.compiler.kernels.int8.conv2d import window_product
 from assay.compiler.kernels.int8.dot import choose_dot
 from assay.compiler.kernels.int8.plan import Placement
 from assay.compiler.kernels.int8.problem import PackedWeights, QuantizedTransposedConv2d
-from assay.compiler.kernels.int8.product import Product, pack_product, write_products
+from assay.compiler.kernels.int8.product import Product, pack_product
+from assay.compiler.kernels.int8.product_kernel import write_products
 from assay.compiler.kernels.problem import Conv2d
 from assay.compiler.target import Isa
 

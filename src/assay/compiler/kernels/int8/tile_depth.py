@@ -1,0 +1,69 @@
+"""How the inputs of one output are cut up for products of matrix tiles."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assay.compiler.kernels.builder import Expr, KernelBuilder, minimum
+from assay.compiler.kernels.int8.depth import Depth
+from assay.compiler.kernels.int8.matrix_tiles import TILE_BYTES
+
+TAPS = 4  # inputs that are summed to one lane
+
+
+@dataclass(frozen=True)
+class TileDepth:
+    """Blocks of equal size for each segment of a depth; sizes are multiples of four inputs.
+
+    The last block of a segment ends with it, and weights of inputs that it sees again count as
+    zero. A segment shorter than its only block is read on, if what is behind it ``goes_on``.
+    """
+
+    depth: Depth
+    goes_on: bool
+
+    @property
+    def block(self) -> int:
+        """Inputs of a block."""
+        length = self.depth.length
+        blocks = -(-length // TILE_BYTES)
+        even = -(-length // (blocks * TAPS)) * TAPS
+        return even if even <= length or self.goes_on else length // TAPS * TAPS
+
+    @property
+    def blocks(self) -> int:
+        """Blocks of all segments."""
+        return self.depth.segments * self._per_segment
+
+    @property
+    def steps(self) -> int:
+        """Groups of four inputs of all blocks."""
+        return self.blocks * self.block // TAPS
+
+    def start(self, b: KernelBuilder, block: Expr) -> Expr:
+        """Return where a block starts, from the first input on."""
+        segment, index = block, 0
+        if self._per_segment > 1:
+            segment, index = b.let(block // self._per_segment), block % self._per_segment
+        return b.let(self.depth.start(segment) + self._within(index))
+
+    def pack(self, weights: NDArray[np.int8]) -> NDArray[np.int8]:
+        """Arrange weights [segments, length, columns] as [steps, columns, 4], in order of use."""
+        segments, length, columns = weights.shape
+        blocks = np.zeros((segments, self._per_segment, self.block, columns), np.int8)
+        for index in range(self._per_segment):
+            start, first = int(self._within(index)), index * self.block
+            own = weights[:, first : min(first + self.block, length)]
+            blocks[:, index, first - start : first - start + own.shape[1]] = own
+        return np.ascontiguousarray(blocks.reshape(-1, TAPS, columns).transpose(0, 2, 1))
+
+    @property
+    def _per_segment(self) -> int:
+        return -(-self.depth.length // self.block)
+
+    def _within(self, index: Expr) -> Expr:
+        """Return where a block starts in its segment."""
+        return minimum(index * self.block, max(self.depth.length - self.block, 0))
