@@ -51,13 +51,14 @@ class Cut:
     """Tiles of a line of the grid, and panels of a group's columns.
 
     ``rate`` is how many products a lane does with one instruction, ``step`` how many bytes of a
-    column's weights follow each other.
+    column's weights follow each other. ``few_parts`` says that to begin a part takes time.
     """
 
     tiles: EvenSplit
     runs: tuple[PanelRun, ...]
     rate: int
     step: int
+    few_parts: bool = False
 
 
 @dataclass(frozen=True)
@@ -167,7 +168,8 @@ def make_plan(
     if sharing == "panels":
         return kind(grid, runs, tiles, grid.lines, tiles.tiles, sharing, fetches)
     share = tasks if sharing == "rows" else 1
-    budget = isa.l2_bytes // 2 if reused or view.bytes_needed(1, 1) else 0
+    whole = reused or cut.few_parts or view.bytes_needed(1, 1)
+    budget = isa.l2_bytes // 2 if whole else 0
     if grid.lines == 1:
         rows = -(-tiles.total // tiles.tiles)
         bytes_per_tile = max(view.bytes_needed(1, rows), rows * depth.total)

@@ -51,7 +51,8 @@ def tile_runs(columns: int) -> tuple[PanelRun, ...]:
 
 def tile_cut(grid: Grid) -> Cut:
     """Return the tiles of a line and the panels of a group."""
-    return Cut(split_evenly(grid.pixels, TILE_ROWS), tile_runs(grid.columns), RATE, TAPS)
+    tiles, runs = split_evenly(grid.pixels, TILE_ROWS), tile_runs(grid.columns)
+    return Cut(tiles, runs, RATE, TAPS, few_parts=True)
 
 
 def pays(isa: Isa, grid: Grid, depth: TileDepth) -> bool:
