@@ -27,7 +27,7 @@ def _reason(isa: Isa, host: Isa) -> str:
         return f"the code uses vectors of {isa.vector_bits} bits, it has {host.vector_bits}"
     if isa.dot != "none" and host.dot == "none":
         return f"the code uses the 8-bit dot product {isa.dot}, which it lacks"
-    if isa.tiles and not host.tiles:
+    if (isa.tiles and not host.tiles) or (isa.float_tiles and not host.float_tiles):
         return "the code uses matrix tiles, which it lacks"
     return ""
 
