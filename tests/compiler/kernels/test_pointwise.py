@@ -55,6 +55,15 @@ def test_weights_larger_than_the_caches_are_blocked(text):
     check(pointwise_problem(1, 9, 9, 1031, 130, epilogue=Epilogue((bias(),))), text)
 
 
+@pytest.mark.parametrize("parallel", [1, 3])
+@pytest.mark.parametrize("l2_bytes", [1 << 12, 1 << 14, 1 << 16, 1 << 18])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_blocks_hold_as_many_strips_as_the_cache(l2_bytes, stride, parallel):
+    problem = pointwise_problem(2, 19, 17, 65, 210, stride, epilogue=Epilogue((bias(),)))
+    caches = {"l1_bytes": 1 << 12, "l2_bytes": l2_bytes}
+    check_conv2d(pointwise, problem, "native", parallel, caches=caches)
+
+
 @pytest.mark.parametrize("text", TARGETS)
 @pytest.mark.parametrize(
     "steps",
@@ -108,8 +117,8 @@ def test_an_input_gate_scales_the_channels_of_each_image(text, batch, stride):
 @pytest.mark.parametrize("parallel", [2, 3, 8])
 @pytest.mark.parametrize(
     ("pixels", "in_c", "out_c", "stride"),
-    [(49, 96, 320, 1), (31, 64, 37, 1), (3, 700, 512, 1), (56, 64, 48, 2)],
-    ids=["square", "many-rows", "many-panels", "strided"],
+    [(49, 96, 320, 1), (31, 64, 37, 1), (3, 700, 512, 1), (56, 64, 48, 2), (14, 200, 300, 2)],
+    ids=["square", "many-rows", "many-panels", "strided", "strided-block"],
 )
 def test_threads_share_rows_or_panels(parallel, pixels, in_c, out_c, stride):
     problem = pointwise_problem(1, pixels, pixels, in_c, out_c, stride)

@@ -78,11 +78,16 @@ def generate(problem: Conv2d, isa: Isa, name: str, parallel: int = 1) -> Any:
 
 @dataclass(frozen=True)
 class Plan:
-    """Column panels of each group, tiles of output columns, output rows per block, threads."""
+    """Column panels of each group, tiles of output columns, output rows per block, threads.
+
+    ``only_block`` says that there is one block of rows; threads share out its rows then.
+    ``fetch_outputs`` asks for where results go.
+    """
 
     runs: tuple[PanelRun, ...]
     tiles: tuple[OutputTiles, ...]
     block_rows: int
+    only_block: bool
     sharing: Sharing
     fetch_outputs: bool
 
@@ -104,9 +109,10 @@ def make_plan(p: Conv2d, isa: Isa, parallel: int) -> Plan:
     if weight_bytes > isa.l1_bytes // 2:
         row_bytes = 4 * p.stride_h * p.in_w * p.in_c
         block_rows = max(1, min(p.out_h, isa.l2_bytes // 2 // row_bytes))
-    if sharing == "rows" and p.batch < tasks:
+    only_block = p.batch * -(-p.out_h // block_rows) == 1
+    if sharing == "rows" and p.batch < tasks and not only_block:
         block_rows = min(block_rows, -(-p.out_h // tasks))
-    return Plan(runs, tiles, block_rows, sharing, moved > isa.l2_bytes)
+    return Plan(runs, tiles, block_rows, only_block, sharing, moved > isa.l2_bytes)
 
 
 @dataclass(frozen=True)
@@ -188,7 +194,8 @@ class DirectWriter:
     def _row_blocks(self, body: Callable[[Expr, Expr], None]) -> None:
         b, rows = self.b, self.plan.block_rows
         blocks = -(-self.p.out_h // rows)
-        loop = b.parallel if self.plan.sharing == "rows" and not self._one_row else b.serial
+        whole = self._one_row or self.plan.only_block
+        loop = b.parallel if self.plan.sharing == "rows" and not whole else b.serial
         with loop(self.p.batch * blocks) as unit:
             body(b.let(unit // blocks), b.let(unit % blocks * rows))
 
@@ -213,12 +220,15 @@ class DirectWriter:
         count: Expr = self.plan.block_rows
         if p.out_h % self.plan.block_rows:
             count = minimum(count, p.out_h - first_row)
-        with b.serial(count) as index:
+        inside = self.plan.only_block and not self._one_row
+        loop = b.parallel if self.plan.sharing == "rows" and inside else b.serial
+        with loop(count) as index:
             row = b.let(first_row + index)
             taps = self.part.taps(b, row) if self.part else self._taps(row)
             empty = self.part is not None or p.rows.some_see_nothing
             with b.when(taps.count > 0 if empty else True):
-                self._row(panel, batch, row, replace(taps, count=b.let(maximum(taps.count, 1))))
+                seen = replace(taps, count=b.let(maximum(taps.count, 1)))
+                self._row(panel, batch, row, seen)
             with b.when(taps.count <= 0 if empty else False):
                 self._row(panel, batch, row, RowTaps(0, 0, 0))
 
@@ -272,12 +282,12 @@ class DirectWriter:
         line = batch * p.in_h + taps.image_row
         start = (line * p.in_w + (column * p.stride_w - p.pad_left)) * p.in_c + panel.in_channel
         start = b.let(start)
-        packed = b.let(panel.packed + taps.weights_row * self._packed_line(panel.run))
+        first = b.let(taps.weights_row * (p.kernel_w * self.group_depth))
         for tap, count_w, outputs in self._tap_runs(tiles):
             source = start + tap * p.dilation_w * p.in_c
-            weights = packed + tap * self.group_depth * panel.run.packed_columns
+            depth = first + tap * self.group_depth
             length = count_w * self.group_depth
-            self._run(tile, panel.run, outputs, source, weights, taps.count, length)
+            self._run(tile, panel, outputs, source, depth, taps.count, length)
 
     def _tap_runs(self, tiles: OutputTiles) -> list[tuple[int, int, list[int]]]:
         """Return (first tap, taps, outputs that see them) along a row of the window.
@@ -300,31 +310,30 @@ class DirectWriter:
                 runs.append((tap, 1, outputs))
         return [run for run in runs if run[2]]
 
-    def _packed_line(self, run: PanelRun) -> int:
-        """Packed weights of one row of the window."""
-        return self.p.kernel_w * self.group_depth * run.packed_columns
-
     def _run(
         self,
         tile: RegisterTile,
-        run: PanelRun,
+        panel: _Panel,
         rows: list[int],
         start: Expr,
-        packed: Expr,
+        depth: Expr,
         count: Expr,
         length: int,
     ) -> None:
         """Add ``count`` window rows of ``length`` inputs each, as one loop.
 
+        The first input is at ``start``, its weights are row ``depth`` of the panel.
+
         LLVM would unroll a loop over rows, tripling the code; the division below costs next to
         nothing beside a tile of multiply-adds.
         """
         b, p = self.b, self.p
-        step, width = p.stride_w * p.in_c, run.packed_columns
+        step, beside = p.stride_w * p.in_c, p.kernel_w * self.group_depth - length
+        start, depth = b.let(start), b.let(depth)
         with b.serial(count * length, carry=tile) as index:
             line = b.let(index // length)
             source = b.let(start + index + line * (p.dilation_h * p.in_w * p.in_c - length))
-            weights = packed + index * width
-            weights = b.let(weights + line * (self._packed_line(run) - length * width))
+            place = b.let(depth + index + line * beside)
+            weights = panel.packed + place * panel.run.packed_columns
             inputs = [(row, source + row * step) for row in rows]
-            add_outer_product(b, tile, run, (self.weights, weights), (self.source, inputs))
+            add_outer_product(b, tile, panel.run, (self.weights, weights), (self.source, inputs))

@@ -67,22 +67,32 @@ class Product:
 
 @dataclass(frozen=True)
 class Plan:
-    """A product cut up: column panels, row tiles of each strip, row tiles per block, threads.
+    """A product cut up: column panels, row tiles of each strip, threads.
 
-    ``fetch_inputs`` asks for the inputs of the next tile, ``fetch_outputs`` for where results go.
+    A block is multiplied by one panel after the other: ``block_strips`` strips, or ``block_tiles``
+    tiles of a single one. ``only_block`` says that there is no other; threads share out its tiles
+    then. ``fetch_inputs`` asks for the inputs of the next tile and ``fetch_outputs`` for where
+    results go.
     """
 
     runs: tuple[PanelRun, ...]
     tiles: EvenSplit
+    block_strips: int
     block_tiles: int
+    only_block: bool
     sharing: Sharing
     fetch_inputs: bool
     fetch_outputs: bool
 
     @property
-    def blocks(self) -> int:
-        """Blocks of row tiles per strip."""
+    def strip_blocks(self) -> int:
+        """Blocks of a strip, or of ``block_strips``."""
         return -(-self.tiles.tiles // self.block_tiles)
+
+    @property
+    def tiles_per_panel(self) -> int:
+        """Row tiles of a block."""
+        return self.block_strips * self.block_tiles
 
 
 def column_runs(isa: Isa, product: Product) -> tuple[PanelRun, ...]:
@@ -104,14 +114,28 @@ def make_plan(isa: Isa, product: Product, parallel: int) -> Plan:
     row_parts = tiles.tiles * strips.count
     sharing = choose_sharing(tasks, row_parts, panel_count(runs), input_bytes, weight_bytes)
 
-    block_tiles, tile_bytes = 1, 4 * depth * tile.rows
+    block_strips, block_tiles, tile_bytes = 1, 1, 4 * depth * tile.rows
     if weight_bytes + tile_bytes > isa.l1_bytes:
-        block_tiles = max(1, min(tiles.tiles, isa.l2_bytes // 2 // tile_bytes))
-    if sharing == "rows" and strips.count < tasks:
-        block_tiles = min(block_tiles, -(-tiles.tiles // tasks))
-    read_once = block_tiles == 1 or panel_count(runs) == 1
-    fetch_inputs = read_once and strips.row_step == depth and 2 * moved > isa.l2_bytes
-    return Plan(runs, tiles, block_tiles, sharing, fetch_inputs, moved > isa.l2_bytes)
+        fitting = max(1, isa.l2_bytes // 2 // tile_bytes)
+        block_strips = max(1, min(fitting // tiles.tiles, strips.count))
+        block_tiles = min(fitting, tiles.tiles)
+    only_block = block_strips * block_tiles == row_parts
+    if sharing == "rows" and not only_block:
+        block_strips = min(block_strips, -(-strips.count // tasks))
+        if strips.count < tasks:
+            block_tiles = min(block_tiles, -(-tiles.tiles // tasks))
+    panels, reused = panel_count(runs), block_strips * block_tiles > 1
+    fetch_inputs = strips.row_step == depth and 2 * moved > isa.l2_bytes
+    return Plan(
+        runs,
+        tiles,
+        block_strips,
+        block_tiles,
+        only_block,
+        sharing,
+        fetch_inputs=fetch_inputs and not (reused and panels > 1),
+        fetch_outputs=moved > isa.l2_bytes,
+    )
 
 
 def write_product(product: Product, isa: Isa, name: str, parallel: int) -> Any:
@@ -176,10 +200,10 @@ class _ProductWriter:
 
     def _row_blocks(self, body: Callable[[Expr, Expr], None]) -> None:
         b, plan = self.b, self.plan
-        loop = b.parallel if plan.sharing == "rows" else b.serial
-        with loop(self.product.strips.count * plan.blocks) as unit:
-            strip = b.let(unit // plan.blocks)
-            first = b.let(unit % plan.blocks * plan.block_tiles)
+        loop = b.parallel if plan.sharing == "rows" and not plan.only_block else b.serial
+        with loop(-(-self.product.strips.count // plan.block_strips) * plan.strip_blocks) as unit:
+            strip = b.let(unit // plan.strip_blocks * plan.block_strips)
+            first = b.let(unit % plan.strip_blocks * plan.block_tiles)
             body(strip, first)
 
     def _all_panels(self, strip: Expr, first: Expr) -> None:
@@ -187,20 +211,28 @@ class _ProductWriter:
             with self.b.serial(run.count) as panel:
                 self._block(run, panel, strip, first)
 
-    def _block(self, run: PanelRun, panel: Expr, strip: Expr, first: Expr) -> None:
+    def _block(self, run: PanelRun, panel: Expr, first_strip: Expr, first: Expr) -> None:
         b, plan, tiles = self.b, self.plan, self.plan.tiles
-        count: Expr = plan.block_tiles
-        if tiles.tiles % plan.block_tiles:
-            count = minimum(count, tiles.tiles - first)
-        with b.serial(count) as index:
-            tile = b.let(first + index)
+        strips = _at_most(plan.block_strips, self.product.strips.count, first_strip)
+        count = b.let(_at_most(plan.block_tiles, tiles.tiles, first))
+        loop = b.parallel if plan.sharing == "rows" and plan.only_block else b.serial
+        with loop(strips * count) as index:
+            strip, tile = b.let(first_strip + index // count), b.let(first + index % count)
             large = tiles.large_tiles
             with b.when(tile < large if large else False):
-                self._tile(run, panel, strip, tile * (tiles.small + 1), tiles.small + 1)
+                row = tile * (tiles.small + 1)
+                self._tile(run, panel, strip, row, tiles.small + 1)
             with b.when(tile >= large if large else True):
                 self._tile(run, panel, strip, tile * tiles.small + large, tiles.small)
 
-    def _tile(self, run: PanelRun, panel: Expr, strip: Expr, row: Expr, rows: int) -> None:
+    def _tile(
+        self,
+        run: PanelRun,
+        panel: Expr,
+        strip: Expr,
+        row: Expr,
+        rows: int,
+    ) -> None:
         b, product, strips = self.b, self.product, self.product.strips
         batch = b.let(strip // strips.per_batch)
         inner = strip % strips.per_batch
@@ -228,3 +260,8 @@ class _ProductWriter:
             weights = (self.weights, packed + k * width)
             add_outer_product(b, tile, run, weights, (self.source, inputs))
         self.epilogue.write_tile(tile, self.output, pixels, batch, column, run.vectors)
+
+
+def _at_most(size: int, total: int, first: Expr) -> Expr:
+    """Return how many of ``total`` a block of ``size`` has that starts at ``first``."""
+    return size if total % size == 0 else minimum(size, total - first)
