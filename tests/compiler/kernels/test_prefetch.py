@@ -4,21 +4,23 @@ import re
 
 import pytest
 
-from assay.compiler.kernels import depthwise, direct, pointwise
+from assay.compiler.kernels import depthwise, direct, pointwise, winograd
 from assay.compiler.kernels.epilogue import Epilogue, bias, residual
+from assay.compiler.kernels.next_panel import next_panel
 from assay.compiler.kernels.problem import Conv2d
 from tests.compiler.kernels.harness import TARGETS, check_conv2d, isa
 
 SMALL = {"l1_bytes": 1024, "l2_bytes": 2048}
 EPILOGUE = Epilogue((bias(), residual()))
-BOTH, WRITTEN = {"input", "output"}, {"output"}
+BOTH, WRITTEN, REUSED = {"input", "output"}, {"output"}, {"output", "weights"}
 CASES = {
     "one panel": (pointwise, Conv2d(2, 5, 7, 48, 5, 7, 3, 1, 1, epilogue=EPILOGUE), BOTH),
     "one tile": (pointwise, Conv2d(1, 1, 2, 300, 1, 2, 3, 1, 1, epilogue=EPILOGUE), BOTH),
-    "panels": (pointwise, Conv2d(1, 5, 7, 9, 5, 7, 291, 1, 1, epilogue=EPILOGUE), WRITTEN),
+    "panels": (pointwise, Conv2d(1, 5, 7, 9, 5, 7, 291, 1, 1, epilogue=EPILOGUE), REUSED),
     "stride": (pointwise, Conv2d(1, 9, 9, 40, 5, 5, 37, 1, 1, 2, 2, epilogue=EPILOGUE), WRITTEN),
     "depthwise": (depthwise, Conv2d(1, 9, 9, 21, 9, 9, 21, 3, 3, 1, 1, 1, 1, groups=21), WRITTEN),
-    "direct": (direct, Conv2d(1, 9, 9, 5, 5, 5, 21, 3, 3, 2, 2, 1, 1), WRITTEN),
+    "direct": (direct, Conv2d(1, 9, 9, 5, 5, 5, 3, 3, 3, 2, 2, 1, 1), WRITTEN),
+    "direct panels": (direct, Conv2d(1, 9, 9, 5, 5, 5, 133, 3, 3, 2, 2, 1, 1), REUSED),
 }
 
 
@@ -36,3 +38,38 @@ def test_tensors_that_outgrow_the_cache_are_asked_for(text, name):
     function = check_conv2d(kind, problem, text, caches=SMALL)
     assert asked_for(function) == expected
     assert asked_for(kind.generate(problem, isa(text), "kernel")) == set()
+
+
+@pytest.mark.parametrize("text", TARGETS)
+def test_winograd_kernels_ask_for_the_matrix_of_the_next_position(text):
+    problem = Conv2d(1, 13, 14, 33, 13, 14, 133, 3, 3, 1, 1, 1, 1, epilogue=EPILOGUE)
+    assert asked_for(check_conv2d(winograd, problem, text)) == {"weights"}
+
+
+class Recorder:
+    """Stands in for a builder, where every expression is a Python int."""
+
+    def __init__(self):
+        self.asked = set()
+
+    def let(self, value):
+        return value
+
+    def prefetch(self, buffer, offset, *, second):
+        assert second
+        self.asked.add(offset // 16)
+
+
+@pytest.mark.parametrize("tiles", [2, 3, 7, 100])
+@pytest.mark.parametrize(("depth", "columns"), [(1, 16), (37, 64), (20, 48)])
+def test_the_tiles_of_a_panel_ask_for_all_of_the_next_one(depth, columns, tiles):
+    size = depth * columns
+    for panel in range(3):
+        recorder = Recorder()
+        for tile in range(tiles):
+            place = (tile, tiles)
+            ahead = next_panel(recorder, None, panel * size, (depth, columns), 3 * size, place)
+            for step in range(depth):
+                ahead.ask(recorder, step)
+        first = min(panel + 1, 2) * size
+        assert recorder.asked == {place // 16 for place in range(first, first + size)}

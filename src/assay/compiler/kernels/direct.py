@@ -25,6 +25,7 @@ from assay.compiler.kernels.builder import (
 )
 from assay.compiler.kernels.epilogue_writer import EpilogueWriter, Pixels, ResultWriter
 from assay.compiler.kernels.microkernel import add_outer_product
+from assay.compiler.kernels.next_panel import NextPanel, next_panel
 from assay.compiler.kernels.panels import (
     PanelRun,
     pack_panels,
@@ -81,7 +82,7 @@ class Plan:
     """Column panels of each group, tiles of output columns, output rows per block, threads.
 
     ``only_block`` says that there is one block of rows; threads share out its rows then.
-    ``fetch_outputs`` asks for where results go.
+    ``fetch_outputs`` asks for where results go, ``fetch_weights`` for the next panel.
     """
 
     runs: tuple[PanelRun, ...]
@@ -90,6 +91,17 @@ class Plan:
     only_block: bool
     sharing: Sharing
     fetch_outputs: bool
+    fetch_weights: bool
+
+    @property
+    def tiles_per_panel(self) -> int:
+        """Tiles that a panel is read for, one after the other."""
+        return self.block_rows * self.tiles_per_row
+
+    @property
+    def tiles_per_row(self) -> int:
+        """Tiles of an output row."""
+        return sum(run.count for run in self.tiles)
 
 
 def make_plan(p: Conv2d, isa: Isa, parallel: int) -> Plan:
@@ -112,17 +124,23 @@ def make_plan(p: Conv2d, isa: Isa, parallel: int) -> Plan:
     only_block = p.batch * -(-p.out_h // block_rows) == 1
     if sharing == "rows" and p.batch < tasks and not only_block:
         block_rows = min(block_rows, -(-p.out_h // tasks))
-    return Plan(runs, tiles, block_rows, only_block, sharing, moved > isa.l2_bytes)
+    plan = Plan(runs, tiles, block_rows, only_block, sharing, moved > isa.l2_bytes, False)
+    reused = weight_bytes > isa.l1_bytes and plan.tiles_per_panel > 1
+    return replace(plan, fetch_weights=reused and panel_parts > 1)
 
 
 @dataclass(frozen=True)
 class _Panel:
-    """One panel of one group: its first output channel, and its place in the packed weights."""
+    """One panel of one group: its first output channel, and its place in the packed weights.
+
+    ``ahead`` is what is asked for while it is read.
+    """
 
     run: PanelRun
     channel: Expr
     packed: Expr
     in_channel: Expr
+    ahead: NextPanel | None = None
 
 
 @dataclass(frozen=True)
@@ -228,22 +246,34 @@ class DirectWriter:
             empty = self.part is not None or p.rows.some_see_nothing
             with b.when(taps.count > 0 if empty else True):
                 seen = replace(taps, count=b.let(maximum(taps.count, 1)))
-                self._row(panel, batch, row, seen)
+                self._row(panel, batch, row, seen, index)
             with b.when(taps.count <= 0 if empty else False):
-                self._row(panel, batch, row, RowTaps(0, 0, 0))
+                self._row(panel, batch, row, RowTaps(0, 0, 0), index)
 
     def _taps(self, row: Expr) -> RowTaps:
         p = self.p
         first, count = p.rows.taps(self.b, row)
         return RowTaps(count, row * p.stride_h + first * p.dilation_h - p.pad_top, first)
 
-    def _row(self, panel: _Panel, batch: Expr, row: Expr, taps: RowTaps) -> None:
+    def _row(self, panel: _Panel, batch: Expr, row: Expr, taps: RowTaps, index: Expr) -> None:
+        """Write the row that is number ``index`` of its block."""
         b = self.b
+        before = index * self.plan.tiles_per_row
         loop = b.parallel if self.plan.sharing == "rows" and self._one_row else b.serial
         for tiles in self.plan.tiles:
             with loop(tiles.count) as tile:
                 column = tiles.start + tile * tiles.size
-                self._tile(panel, batch, row, taps, tiles, column)
+                seen = self._with_next(panel, before + tile) if self.plan.fetch_weights else panel
+                self._tile(seen, batch, row, taps, tiles, column)
+            before = before + tiles.count
+
+    def _with_next(self, panel: _Panel, tile: Expr) -> _Panel:
+        """Return the panel with what tile number ``tile`` of its block asks for."""
+        size = (prod(self.p.weights_shape[:3]), panel.run.packed_columns)
+        end = packed_size(self.p, self.plan) + (self.part.weights if self.part else 0)
+        share = (tile, self.plan.tiles_per_panel)
+        ahead = next_panel(self.b, self.weights, panel.packed, size, end, share)
+        return replace(panel, ahead=ahead)
 
     def _tile(
         self,
@@ -334,6 +364,8 @@ class DirectWriter:
             line = b.let(index // length)
             source = b.let(start + index + line * (p.dilation_h * p.in_w * p.in_c - length))
             place = b.let(depth + index + line * beside)
+            if panel.ahead is not None:
+                panel.ahead.ask(b, place)
             weights = panel.packed + place * panel.run.packed_columns
             inputs = [(row, source + row * step) for row in rows]
             add_outer_product(b, tile, panel.run, (self.weights, weights), (self.source, inputs))

@@ -23,6 +23,7 @@ from assay.compiler.kernels.builder import (
 from assay.compiler.kernels.epilogue import Epilogue
 from assay.compiler.kernels.epilogue_writer import LINE_FLOATS, EpilogueWriter, Pixels
 from assay.compiler.kernels.microkernel import add_outer_product
+from assay.compiler.kernels.next_panel import NextPanel, next_panel
 from assay.compiler.kernels.panels import PanelRun, packed_columns, panel_count, split_columns
 from assay.compiler.kernels.splits import EvenSplit, split_evenly
 from assay.compiler.kernels.tiles import choose_tile
@@ -71,8 +72,8 @@ class Plan:
 
     A block is multiplied by one panel after the other: ``block_strips`` strips, or ``block_tiles``
     tiles of a single one. ``only_block`` says that there is no other; threads share out its tiles
-    then. ``fetch_inputs`` asks for the inputs of the next tile and ``fetch_outputs`` for where
-    results go.
+    then. ``fetch_inputs`` asks for the inputs of the next tile, ``fetch_outputs`` for where results
+    go, ``fetch_weights`` for the next panel.
     """
 
     runs: tuple[PanelRun, ...]
@@ -83,6 +84,7 @@ class Plan:
     sharing: Sharing
     fetch_inputs: bool
     fetch_outputs: bool
+    fetch_weights: bool
 
     @property
     def strip_blocks(self) -> int:
@@ -135,6 +137,7 @@ def make_plan(isa: Isa, product: Product, parallel: int) -> Plan:
         sharing,
         fetch_inputs=fetch_inputs and not (reused and panels > 1),
         fetch_outputs=moved > isa.l2_bytes,
+        fetch_weights=reused and panels > 1 and not product.gate_shape,
     )
 
 
@@ -218,17 +221,27 @@ class _ProductWriter:
         loop = b.parallel if plan.sharing == "rows" and plan.only_block else b.serial
         with loop(strips * count) as index:
             strip, tile = b.let(first_strip + index // count), b.let(first + index % count)
+            ahead = self._next_panel(run, panel, index) if plan.fetch_weights else None
             large = tiles.large_tiles
             with b.when(tile < large if large else False):
                 row = tile * (tiles.small + 1)
-                self._tile(run, panel, strip, row, tiles.small + 1)
+                self._tile(run, panel, ahead, strip, row, tiles.small + 1)
             with b.when(tile >= large if large else True):
-                self._tile(run, panel, strip, tile * tiles.small + large, tiles.small)
+                self._tile(run, panel, ahead, strip, tile * tiles.small + large, tiles.small)
+
+    def _next_panel(self, run: PanelRun, panel: Expr, tile: Expr) -> NextPanel:
+        """Return what a tile of a block asks for."""
+        depth, width = self.product.depth, run.packed_columns
+        start = (run.packed + panel * width) * depth
+        end = packed_columns(self.plan.runs) * depth
+        share = (tile, self.plan.tiles_per_panel)
+        return next_panel(self.b, self.weights, start, (depth, width), end, share)
 
     def _tile(
         self,
         run: PanelRun,
         panel: Expr,
+        ahead: NextPanel | None,
         strip: Expr,
         row: Expr,
         rows: int,
@@ -253,6 +266,8 @@ class _ProductWriter:
         tile = b.registers(rows, run.widths)
         self.epilogue.start_tile(tile, column, run.vectors)
         with b.serial(depth, carry=tile) as k:
+            if ahead is not None:
+                ahead.ask(b, k)
             if following is not None:
                 for offset in range(0, rows, LINE_FLOATS):
                     b.prefetch(self.source, following + k * rows + offset)

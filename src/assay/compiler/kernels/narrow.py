@@ -114,7 +114,9 @@ def pack(problem: Conv2d, isa: Isa, weights: NDArray[np.float32]) -> NDArray[np.
 def generate(problem: Conv2d, isa: Isa, name: str, parallel: int = 1) -> Any:
     """Return the kernel as a PrimFunc; parameters as :class:`Conv2d` says."""
     b, p, inner = KernelBuilder(), problem, _inner(problem, isa)
-    plan = replace(direct.make_plan(inner, isa, 1), block_rows=1, fetch_outputs=False)
+    plan = replace(
+        direct.make_plan(inner, isa, 1), block_rows=1, fetch_outputs=False, fetch_weights=False
+    )
     source = b.parameter("input", p.input_shape)
     weights = b.parameter("weights", (direct.packed_size(inner, plan),))
     epilogue = EpilogueWriter(b, p.epilogue, p.output_shape)

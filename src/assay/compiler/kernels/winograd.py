@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from assay.compiler.kernels.builder import Buffer, Expr, KernelBuilder, minimum
 from assay.compiler.kernels.epilogue_writer import LINE_FLOATS, EpilogueWriter
 from assay.compiler.kernels.microkernel import add_outer_product
+from assay.compiler.kernels.next_panel import next_panel
 from assay.compiler.kernels.panels import PanelRun, pack_panels, packed_columns, split_columns
 from assay.compiler.kernels.problem import Conv2d
 from assay.compiler.kernels.splits import EvenSplit, split_evenly
@@ -159,15 +160,23 @@ def multiply(
     """Multiply the block's tiles with the weights, position by position."""
     depth, columns = p.in_c, packed_columns(plan.runs)
     data_step, sums_step = plan.step(p.in_c), plan.step(p.out_c)
+    end = plan.positions * columns * depth
+    fetch = plan.rows.tiles > 1
 
-    def tile(run: PanelRun, position: Expr, panel: Expr, first: Expr, rows: int) -> None:
+    def tile(
+        run: PanelRun, position: Expr, panel: Expr, number: Expr, first: Expr, rows: int
+    ) -> None:
         width = run.packed_columns
         source = b.let(position * data_step + first * depth)
         target = b.let(position * sums_step + first * p.out_c + run.start + panel * width)
         packed = b.let((position * columns + run.packed + panel * width) * depth)
+        size, share = (depth, width), (number, plan.rows.tiles)
+        ahead = next_panel(b, weights, packed, size, end, share) if fetch else None
         registers = b.registers(rows, run.widths)
         registers.clear()
         with b.serial(depth, carry=registers) as k:
+            if ahead is not None:
+                ahead.ask(b, k)
             inputs = [(i, source + i * depth + k) for i in range(rows)]
             add_outer_product(b, registers, run, (weights, packed + k * width), (data, inputs))
         for i in range(rows):
@@ -178,9 +187,12 @@ def multiply(
     with b.serial(plan.positions) as position:
         for run in plan.runs:
             with b.serial(run.count) as panel:
+                before = 0
                 for start, count, size in plan.rows.parts():
                     with b.serial(count) as index:
-                        tile(run, position, panel, b.let(start + index * size), size)
+                        row = b.let(start + index * size)
+                        tile(run, position, panel, before + index, row, size)
+                    before += count
 
 
 def _tile_count(p: Conv2d, outputs: int) -> int:
