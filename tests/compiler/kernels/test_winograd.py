@@ -120,6 +120,13 @@ def test_larger_tiles_where_the_image_fills_them():
     assert winograd.output_tile(conv_problem((2, 2), 64, 64), avx2) == 2
 
 
+def test_smaller_tiles_where_weights_outweigh_products():
+    avx512 = replace(isa(SSE2), vector_bits=512, registers=32)
+    assert winograd.output_tile(conv_problem((28, 28), 64, 64), avx512) == 4
+    assert winograd.output_tile(conv_problem((14, 14), 128, 128), avx512) == 2
+    assert not winograd.worthwhile(conv_problem((7, 7), 256, 256), avx512)
+
+
 def test_it_is_worthwhile_where_products_outweigh_transforms():
     assert winograd.worthwhile(conv_problem((28, 28), 128, 128), isa(SSE2))
     assert not winograd.worthwhile(conv_problem((28, 28), 1, 4), isa(SSE2))

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 TRANSFORM_CYCLES = {2: 200, 4: 700}  # per tile and vector of channels, in and out; on Zen 5
-WEIGHT_BYTES_PER_CYCLE = 10  # transformed weights are large and read once: from memory
+WEIGHT_BYTES_PER_CYCLE = 10  # weights are read once per inference: from memory
 WORTHWHILE_GAIN = 1.2  # below that, not worth different last bits and larger weights
 
 
@@ -200,17 +200,21 @@ def _tile_count(p: Conv2d, outputs: int) -> int:
 
 
 def _cycles(p: Conv2d, isa: Isa, outputs: int) -> float:
-    """Estimate the cycles: products, or the streaming of weights; and the transforms."""
+    """Estimate the cycles: products, the transforms, and reading the weights."""
     positions, tiles = (outputs + 2) ** 2, _tile_count(p, outputs)
     vectors_in, vectors_out = -(-p.in_c // isa.lanes()), -(-p.out_c // isa.lanes())
     products = positions * tiles * p.in_c * vectors_out / PIPES
-    weights = 4 * positions * p.in_c * p.out_c / WEIGHT_BYTES_PER_CYCLE
     transforms = tiles * (vectors_in + vectors_out) / 2 * TRANSFORM_CYCLES[outputs]
-    return max(products, weights) + transforms
+    return products + transforms + _reading_cycles(p, positions)
+
+
+def _reading_cycles(p: Conv2d, positions: int) -> float:
+    return 4 * positions * p.in_c * p.out_c / WEIGHT_BYTES_PER_CYCLE
 
 
 def _direct_cycles(p: Conv2d, isa: Isa) -> float:
     pixels, columns = p.batch * p.out_h * p.out_w, p.out_c
     if p.layout == "NCHW":  # whose vectors run over pixels
         pixels, columns = columns, pixels
-    return 9 * p.in_c * pixels * -(-columns // isa.lanes()) / PIPES
+    products = 9 * p.in_c * pixels * -(-columns // isa.lanes()) / PIPES
+    return products + _reading_cycles(p, 9)
