@@ -11,10 +11,18 @@ from tvm import relax
 from assay.compiler import tvm_api
 from assay.compiler.kernels.builder import KernelBuilder, constant
 from assay.compiler.kernels.int8.dot import choose_dot
+from assay.compiler.kernels.int8.matrix_tiles import (
+    SUM_TILES,
+    TILE_BYTES,
+    TILE_COLUMNS,
+    TILE_ROWS,
+    TileKernelBuilder,
+)
 from assay.compiler.target import Isa, resolve_target
 from assay.compiler.tiles import allow_tiles
 
 _L1_STEPS = 8  # weights of these fit into the smallest L1 cache, 16 KiB with 512-bit vectors
+_L1_TILES = 4  # of tiles for all sums: 16 KiB as well
 _STREAMS = 8  # loads under way at once
 
 IDLE = "idle"
@@ -85,10 +93,48 @@ def float_peak(isa: Isa, threads: int, turns: int) -> PeakKernel:
 
 
 def integer_peak(isa: Isa, threads: int, turns: int) -> PeakKernel:
-    """Multiply 8-bit values and add them up in 32 bits, with the instruction that kernels use.
+    """Multiply 8-bit values and add them up in 32 bits, with the fastest instruction of kernels.
 
     Weights come from the L1 cache, so that no product is the same in each turn.
     """
+    return _tile_peak(threads, turns) if isa.tiles else _dot_peak(isa, threads, turns)
+
+
+def _tile_peak(threads: int, turns: int) -> PeakKernel:
+    """Multiply full matrix tiles: a turn loads a tile of inputs, and one of weights per product.
+
+    Sums start as what the memory of results holds: some have to be loaded.
+    """
+    tile = TILE_ROWS * TILE_BYTES
+    b = TileKernelBuilder()
+    weights = b.parameter("weights", (_L1_TILES * SUM_TILES * tile,), "int8")
+    data = b.parameter("data", (tile,), "uint8")
+    results = TILE_ROWS * TILE_COLUMNS
+    output = b.parameter("output", (threads * SUM_TILES * results,), "int32")
+    with b.parallel(threads) as thread:
+        first = b.let(thread * (SUM_TILES * results))
+        b.configure_tiles(TILE_ROWS, TILE_BYTES)
+        for each in range(SUM_TILES):
+            b.load_sums(each, output, first)
+        with b.serial(turns) as turn:
+            b.load_left(data, 0, TILE_BYTES)
+            start = b.let((turn % _L1_TILES) * (SUM_TILES * tile))
+            for each in range(SUM_TILES):
+                b.add_product(each, weights, start + each * tile, TILE_BYTES)
+        for each in range(SUM_TILES):
+            b.store_sums(each, output, first + each * results)
+        b.release_tiles()
+    shapes = (
+        ((_L1_TILES * SUM_TILES * tile,), "int8"),
+        ((tile,), "uint8"),
+        ((threads * SUM_TILES * results,), "int32"),
+    )
+    work = 2 * TILE_ROWS * TILE_BYTES * TILE_COLUMNS * SUM_TILES * turns * threads
+    return PeakKernel(b.function("integer_peak"), shapes, work)
+
+
+def _dot_peak(isa: Isa, threads: int, turns: int) -> PeakKernel:
+    """Multiply vectors."""
     dot, lanes, rows = choose_dot(isa), isa.lanes(), isa.registers // 2
     width = dot.taps * lanes
     kind = "int16" if dot.wide_weights else "int8"
