@@ -12,10 +12,11 @@ import pytest
 import assay
 from assay.compiler import target, tiles
 from assay.compiler.tiles import allow_tiles, tiles_offered
-from assay.data import DIGITS_INT8
+from assay.data import DIGITS_FP32, DIGITS_INT8
 from assay.errors import ArtifactError
 from assay.runtimes.tvm import open_build, open_tvm
 
+SAPPHIRE_RAPIDS = "llvm -mtriple=x86_64-linux-gnu -mcpu=sapphirerapids"
 ALL = 1 << 17 | 1 << 18  # configuration and data of tiles
 
 PERMITTED = """
@@ -57,13 +58,29 @@ def test_a_machine_that_tells_nothing_offers_none(tmp_path):
 def test_a_machine_without_tiles_compiles_for_one_that_has_them(tmp_path, monkeypatch):
     monkeypatch.setattr(target, "tiles_offered", frozenset)
     monkeypatch.setattr(tiles, "_arch_prctl", lambda request, argument: errno.EINVAL)
-    build = assay.compile(DIGITS_INT8, target="llvm -mtriple=x86_64-linux-gnu -mcpu=sapphirerapids")
+    build = assay.compile(DIGITS_INT8, target=SAPPHIRE_RAPIDS)
     build.save(tmp_path / "digits.so")
     (needs,) = build.manifest.needs
     assert needs.tiles
     assert any(remark.id == "isa/above-host" for remark in build.remarks)
     with pytest.raises(ArtifactError, match=r"digits\.so: cannot run here"):
         open_tvm(tmp_path / "digits.so")
+
+
+@pytest.mark.parametrize(
+    ("model", "level", "uses"),
+    [(DIGITS_INT8, 3, {"amx-tile", "amx-int8"}), (DIGITS_INT8, 1, set()), (DIGITS_FP32, 2, set())],
+)
+def test_a_build_needs_the_tiles_that_its_kernels_use(tmp_path, monkeypatch, model, level, uses):
+    monkeypatch.setattr(target, "tiles_offered", frozenset)
+    built = assay.compile(model, target=SAPPHIRE_RAPIDS, opt_level=level)
+    (needs,) = built.manifest.needs
+    assert {name for name in needs.features if name.startswith("amx")} == uses
+    assert needs.tiles is bool(uses)
+    assert {name for kernel in built.manifest.kernels for name in kernel.uses} == uses
+    native = target.resolve_target("native").isa
+    if native.arch == "x86_64" and native.dot == "vnni512":  # but for tiles, as good as it
+        assert any(remark.id == "isa/above-host" for remark in built.remarks) is bool(uses)
 
 
 def test_who_gets_no_permission_reads_what_to_do(monkeypatch):

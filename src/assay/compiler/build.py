@@ -108,6 +108,8 @@ def compile_model(model: Model, config: Config) -> Build:
             "try --opt-level 1, or --pipeline stock"
         ) from error
     data, constants = pack([each.value.numpy() for each in plan.constants] if plan else [])
+    kernels = trace.kernels()
+    uses = {feature for call in kernels for feature in call.uses}
     manifest = Manifest(
         model_name=model.name,
         model_sha256=model.sha256,
@@ -115,7 +117,7 @@ def compile_model(model: Model, config: Config) -> Build:
         config=config.as_dict(),
         resolved_target=target.json(),
         resolved_layout=config.layout,
-        needs=(needs_of(target), needs_of(host)) if config.target_host else (needs_of(target),),
+        needs=tuple(needs_of(each, uses) for each in dict.fromkeys((target, host))),
         versions={name: version(name) for name in ("assay", "apache-tvm", "apache-tvm-ffi")},
         inputs=inputs,
         outputs=outputs,
@@ -123,7 +125,7 @@ def compile_model(model: Model, config: Config) -> Build:
         weights_bytes=weights,
         arena_bytes=plan.arena_bytes if plan else None,
         constants=constants,
-        kernels=trace.kernels(),
+        kernels=kernels,
         remarks=tuple(log.remarks),
     )
     return Build(manifest, tuple(log.lines), executable, data)

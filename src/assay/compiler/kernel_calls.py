@@ -31,6 +31,8 @@ class KernelCall:
 
     Bytes are those of all tensors, each counted once, whatever the caches keep. Of a result that
     several calls write, each in its own part, ``written_bytes`` are those of this call.
+
+    ``uses`` are features of the CPU that a target has and few kernels use, by LLVM's names.
     """
 
     symbol: str
@@ -42,6 +44,7 @@ class KernelCall:
     output_dtypes: tuple[str, ...]
     read_bytes: int
     written_bytes: int
+    uses: tuple[str, ...] = ()
 
     @property
     def macs(self) -> int:
@@ -70,7 +73,7 @@ class KernelCall:
             )
         for key in ("input_shapes", "output_shapes"):
             fields[key] = tuple(tuple(shape) for shape in fields[key])
-        for key in ("input_dtypes", "output_dtypes"):
+        for key in ("input_dtypes", "output_dtypes", "uses"):
             fields[key] = tuple(fields[key])
         return cls(**fields)
 

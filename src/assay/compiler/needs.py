@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from assay.compiler import tvm_api
+from assay.compiler.tiles import PRODUCTS
 
 if TYPE_CHECKING:
     from assay.compiler.target import ResolvedTarget
@@ -34,6 +36,9 @@ _ARM = {
 FEATURES = {"x86_64": _X86, "aarch64": _ARM}
 """By architecture, LLVM's names of the features that matter, and Linux's of the same."""
 
+TILES = frozenset({"amx-tile", *PRODUCTS})
+"""Those of matrix tiles."""
+
 _SAME = {"amd64": "x86_64", "arm64": "aarch64"}
 
 
@@ -50,12 +55,16 @@ class Needs:
         return "amx-tile" in self.features
 
 
-def needs_of(target: ResolvedTarget) -> Needs:
-    """Ask LLVM what code for a target may use."""
+def needs_of(target: ResolvedTarget, uses: Iterable[str] = TILES) -> Needs:
+    """Ask LLVM what code for a target may use.
+
+    Matrix tiles it does not use unasked: of these, code needs only what kernels use.
+    """
+    unused = TILES.difference(uses)
     triple = str(dict(target.fields).get("mtriple") or tvm_api.system_triple())
     arch, made = arch_of(triple.split("-")[0]), target.tvm()
-    used = (name for name in FEATURES.get(arch, {}) if tvm_api.has_feature(made, name))
-    return Needs(arch, tuple(used))
+    names = (name for name in FEATURES.get(arch, {}) if name not in unused)
+    return Needs(arch, tuple(name for name in names if tvm_api.has_feature(made, name)))
 
 
 def arch_of(name: str) -> str:

@@ -18,6 +18,7 @@ from tvm import relax
 from assay.compiler import tvm_api
 from assay.compiler.frontend.naming import operator_of, origin
 from assay.compiler.kernel_calls import WRITTEN_BYTES, KernelCall, Layer
+from assay.compiler.kernels.builder import USES
 from assay.model.facts import Model
 
 _KERNEL_CALLS = ("call_tir", "call_tir_inplace")
@@ -241,6 +242,7 @@ def _call(
         output_dtypes=tuple(str(each.dtype) for each in outs),
         read_bytes=sum(map(_bytes, ins)),
         written_bytes=int(attrs.get(WRITTEN_BYTES, sum(map(_bytes, outs)))),
+        uses=tuple(map(str, attrs.get(USES, ()))),
     )
 
 

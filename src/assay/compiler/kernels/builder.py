@@ -27,6 +27,9 @@ Buffer = Any
 REPLACES = "assay.replaces"
 """Attribute of a kernel: the parameters in whose memory its result may be, by number."""
 
+USES = "assay.uses"
+"""Attribute of a kernel: features that its target has and few kernels use, by LLVM's names."""
+
 _OPAQUE = 8  # relay::kOpaque, in TVM's op_attr_types.h
 _NEAREST, _SECOND, _DATA = 3, 2, 1  # llvm.prefetch: into the nearest cache or the next, of data
 _ALIGNMENT = 64  # bytes: TVM allocates all tensors so; a cache line, and the widest vector
@@ -40,6 +43,7 @@ class KernelBuilder:
         self._parameters: list[Any] = []
         self._views: list[Buffer] = []
         self._replaced: list[int] = []
+        self._uses: set[str] = set()
         self._names = 0
 
     def parameter(self, name: str, shape: Sequence[int], dtype: str = "float32") -> Buffer:
@@ -163,6 +167,8 @@ class KernelBuilder:
         }
         if self._replaced:
             attrs[REPLACES] = self._replaced
+        if self._uses:
+            attrs[USES] = sorted(self._uses)
         return _function(self._parameters, self._blocks.pop()).with_attrs(attrs)
 
     @contextlib.contextmanager

@@ -42,7 +42,8 @@ class KernelFact:
     parallel say whether the kernel has such a loop; ``iterations`` counts the innermost body's
     runs. Of a kernel of assay's own (``bound``) only ``integer`` is known: it multiplies 8-bit
     integers. layer: the model's name for what it computes, or converts for; '' if unknown.
-    macs: its multiply-accumulates. dtype: of its first operand.
+    macs: its multiply-accumulates. dtype: of its first operand. uses: features of the CPU that few
+    kernels use.
     """
 
     call: int
@@ -56,6 +57,7 @@ class KernelFact:
     layer: str = ""
     macs: int = 0
     dtype: str = ""
+    uses: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,7 @@ def _placed(kernel: KernelFact, call: KernelCall) -> KernelFact:
         layer=layer[0].name if layer else "",
         macs=call.macs,
         dtype=call.input_dtypes[0] if call.input_dtypes else "",
+        uses=call.uses,
     )
 
 

@@ -12,14 +12,15 @@ from assay.compiler.target import Isa
 
 
 def _find(facts: Facts, rule: Rule) -> Iterator[Remark]:
-    if reason := _reason(facts.isa, facts.host):
+    uses = {feature for kernel in facts.kernels for feature in kernel.uses}
+    if reason := _reason(facts.isa, uses, facts.host):
         yield rule.remark(
             f"the build cannot run on this machine ({facts.host.name}): {reason}",
             fix={"target": "native", "target_host": None},
         )
 
 
-def _reason(isa: Isa, host: Isa) -> str:
+def _reason(isa: Isa, uses: set[str], host: Isa) -> str:
     """Return what the machine lacks; '' if nothing that kernels are made of."""
     if isa.arch != host.arch:
         return f"the code is for {isa.arch}, the machine is {host.arch}"
@@ -27,7 +28,8 @@ def _reason(isa: Isa, host: Isa) -> str:
         return f"the code uses vectors of {isa.vector_bits} bits, it has {host.vector_bits}"
     if isa.dot != "none" and host.dot == "none":
         return f"the code uses the 8-bit dot product {isa.dot}, which it lacks"
-    if (isa.tiles and not host.tiles) or (isa.float_tiles and not host.float_tiles):
+    tiles = {"amx-int8": host.tiles, "amx-bf16": host.float_tiles}
+    if any(feature in uses and not has for feature, has in tiles.items()):
         return "the code uses matrix tiles, which it lacks"
     return ""
 
