@@ -63,13 +63,10 @@ class Recorder:
 @pytest.mark.parametrize("tiles", [2, 3, 7, 100])
 @pytest.mark.parametrize(("depth", "columns"), [(1, 16), (37, 64), (20, 48)])
 def test_the_tiles_of_a_panel_ask_for_all_of_the_next_one(depth, columns, tiles):
-    size = depth * columns
-    for panel in range(3):
-        recorder = Recorder()
-        for tile in range(tiles):
-            place = (tile, tiles)
-            ahead = next_panel(recorder, None, panel * size, (depth, columns), 3 * size, place)
-            for step in range(depth):
-                ahead.ask(recorder, step)
-        first = min(panel + 1, 2) * size
-        assert recorder.asked == {place // 16 for place in range(first, first + size)}
+    recorder, start, size = Recorder(), 32, depth * columns
+    for tile in range(tiles):
+        ahead = next_panel(recorder, None, start, (depth, columns), (tile, tiles))
+        for step in range(depth):
+            ahead.ask(recorder, step)
+    behind = range(start + size, start + 2 * size)
+    assert recorder.asked == {place // 16 for place in behind}

@@ -270,9 +270,8 @@ class DirectWriter:
     def _with_next(self, panel: _Panel, tile: Expr) -> _Panel:
         """Return the panel with what tile number ``tile`` of its block asks for."""
         size = (prod(self.p.weights_shape[:3]), panel.run.packed_columns)
-        end = packed_size(self.p, self.plan) + (self.part.weights if self.part else 0)
         share = (tile, self.plan.tiles_per_panel)
-        ahead = next_panel(self.b, self.weights, panel.packed, size, end, share)
+        ahead = next_panel(self.b, self.weights, panel.packed, size, share)
         return replace(panel, ahead=ahead)
 
     def _tile(

@@ -233,9 +233,8 @@ class _ProductWriter:
         """Return what a tile of a block asks for."""
         depth, width = self.product.depth, run.packed_columns
         start = (run.packed + panel * width) * depth
-        end = packed_columns(self.plan.runs) * depth
         share = (tile, self.plan.tiles_per_panel)
-        return next_panel(self.b, self.weights, start, (depth, width), end, share)
+        return next_panel(self.b, self.weights, start, (depth, width), share)
 
     def _tile(
         self,

@@ -33,17 +33,17 @@ def next_panel(
     weights: Buffer,
     start: Expr,
     size: tuple[int, int],
-    end: int,
     tile: tuple[Expr, int],
 ) -> NextPanel:
-    """Return what a tile asks for.
+    """Return what a tile asks for: a part of the memory behind its panel, as long as that.
 
-    The tile's panel begins at ``start`` and is of ``size``, depth and columns; the last one ends at
-    ``end`` and is followed by itself. ``tile`` is the tile's number, and how many there are.
+    The panel begins at ``start`` and is of ``size``, depth and columns; ``tile`` is the tile's
+    number, and how many there are. Behind the last panel lie the bias and the weights of the next
+    kernel: libraries hold constants in the order of use. To ask for what is not there does nothing.
     """
     depth, columns = size
     number, tiles = tile
     share = -(-columns // tiles)
-    following = minimum(start + depth * columns, end - depth * columns)
+    following = start + depth * columns
     part = minimum(number * (depth * share), depth * (columns - share))
     return NextPanel(weights, b.let(following + part), share)

@@ -160,7 +160,6 @@ def multiply(
     """Multiply the block's tiles with the weights, position by position."""
     depth, columns = p.in_c, packed_columns(plan.runs)
     data_step, sums_step = plan.step(p.in_c), plan.step(p.out_c)
-    end = plan.positions * columns * depth
     fetch = plan.rows.tiles > 1
 
     def tile(
@@ -171,7 +170,7 @@ def multiply(
         target = b.let(position * sums_step + first * p.out_c + run.start + panel * width)
         packed = b.let((position * columns + run.packed + panel * width) * depth)
         size, share = (depth, width), (number, plan.rows.tiles)
-        ahead = next_panel(b, weights, packed, size, end, share) if fetch else None
+        ahead = next_panel(b, weights, packed, size, share) if fetch else None
         registers = b.registers(rows, run.widths)
         registers.clear()
         with b.serial(depth, carry=registers) as k:
