@@ -34,3 +34,10 @@ def test_a_single_vector_of_columns_gets_many_rows():
 def test_the_peak_of_a_full_tile_is_two_multiply_adds_per_cycle():
     cycles = tile_cycles(isa(AVX512), 6, 4, depth=1000, panel_bytes=0)
     assert cycles == pytest.approx(6 * 4 * 1000 / 2, rel=0.01)
+
+
+@pytest.mark.parametrize("columns", [32, 48, 64, 80, 128])
+def test_several_vectors_leave_registers_for_what_is_loaded_ahead(columns):
+    tile = choose_tile(isa(AVX512), 3136, columns, 128)
+    assert tile.vectors > 1
+    assert tile.rows * tile.vectors <= 24

@@ -25,6 +25,9 @@ L2_BYTES_PER_CYCLE = 32
 L3_BYTES_PER_CYCLE = 20
 TILE_OVERHEAD = 20  # cycles to enter and leave a tile: addresses, loop exit mispredicted
 NEAR_TIE = 1.02  # estimates closer than this say nothing about which tile is faster
+# LLVM loads several broadcasts ahead and then runs out of registers, although they would suffice:
+# with AVX-512, loops of 13 x 2 and 9 x 3 sums move and spill vectors, of 12 x 2 and 8 x 3 do not.
+MOST_SUMS = 0.75  # of the registers; for a single vector, broadcasts are operands
 MOST_VECTORS = 8  # wider panels than this gain nothing: a tile of one row then hides the latency
 
 
@@ -57,10 +60,17 @@ def tile_cycles(isa: Isa, rows: int, vectors: int, depth: int, panel_bytes: int)
 
 
 @lru_cache(maxsize=4096)
-def choose_tile(isa: Isa, rows: int, columns: int, depth: int) -> RegisterTile:
-    """Choose the tile for a strip of ``rows`` by ``columns`` sums over ``depth`` inputs."""
+def choose_tile(
+    isa: Isa, rows: int, columns: int, depth: int, most_sums: float = MOST_SUMS
+) -> RegisterTile:
+    """Choose the tile for a strip of ``rows`` by ``columns`` sums over ``depth`` inputs.
+
+    A tile of several vectors takes at most that share of the registers for its sums.
+    """
     costs = {
-        tile: _cycles(isa, tile, rows, columns, depth) for tile in _fitting(isa, rows, columns)
+        tile: _cycles(isa, tile, rows, columns, depth)
+        for tile in _fitting(isa, rows, columns)
+        if tile.vectors == 1 or tile.rows * tile.vectors <= most_sums * isa.registers
     }
     bound = NEAR_TIE * min(costs.values())
     near = [tile for tile, cycles in costs.items() if cycles <= bound]

@@ -135,7 +135,7 @@ def vector_cut(isa: Isa, dot: Dot, grid: Grid, depth: Depth) -> Cut:
 
     ``isa`` is from ``tile_isa``.
     """
-    tile = choose_tile(isa, grid.pixels, grid.columns, depth.steps(dot))
+    tile = choose_tile(isa, grid.pixels, grid.columns, depth.steps(dot), most_sums=1.0)
     runs = split_columns(grid.columns, isa.lanes(), tile.vectors)
     rate = dot.taps if dot.fused else 1
     return Cut(split_evenly(grid.pixels, tile.rows), runs, rate, dot.taps)

@@ -126,7 +126,8 @@ def make_plan(problem: QuantizedConv2d, isa: Isa, parallel: int) -> Plan:
     inputs = band(-(-p.out_h // -(-p.out_h // most)))
     steps = inputs.planes * p.kernel_h
     # Packed weights depend on the tile, which therefore may not depend on the number of threads.
-    tile = choose_tile(tile_isa(isa, dot, 0, added=False), channels, p.out_h * p.out_w, steps)
+    machine, pixels = tile_isa(isa, dot, 0, added=False), p.out_h * p.out_w
+    tile = choose_tile(machine, channels, pixels, steps, most_sums=1.0)
     runs = split_columns(inputs.lines * p.out_w, isa.lanes(), tile.vectors)
     return Plan(problem, inputs, runs, split_evenly(channels, tile.rows), tasks)
 
