@@ -103,7 +103,11 @@ def pack_product(
         zero = p.weights_zero_point
         steps = tiles.pack(own) if tiles else pack_depth(product.depth, dot, own, zero)
         words = steps.view(f"int{8 * cut.step}")[..., 0]
-        packed[0].append(pack_columns(words, order).view(np.int8))
+        if tiles:
+            pieces = [tiles.pack_panel(words[:, panel]) for panel in order]
+            packed[0].append(np.concatenate(pieces).view(np.int8))
+        else:
+            packed[0].append(pack_columns(words, order).view(np.int8))
         packed[1].append(pack_columns(bias[columns], order))
         packed[2].append(pack_columns(multipliers[columns].astype(np.float32), order))
     return PackedWeights(*(np.concatenate(pieces) for pieces in packed))

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from assay.compiler.kernels.builder import Expr, KernelBuilder, minimum
 from assay.compiler.kernels.int8.depth import Depth
-from assay.compiler.kernels.int8.matrix_tiles import TILE_BYTES
+from assay.compiler.kernels.int8.matrix_tiles import TILE_BYTES, TILE_COLUMNS
 
 TAPS = 4  # inputs that are summed to one lane
 
@@ -59,6 +59,14 @@ class TileDepth:
             own = weights[:, first : min(first + self.block, length)]
             blocks[:, index, first - start : first - start + own.shape[1]] = own
         return np.ascontiguousarray(blocks.reshape(-1, TAPS, columns).transpose(0, 2, 1))
+
+    def pack_panel(self, words: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Arrange words [steps, columns] of four weights as tiles [block][tile][step][16], flat.
+
+        So all right tiles of a panel are read from one end to the other.
+        """
+        shape = self.blocks, self.block // TAPS, -1, TILE_COLUMNS
+        return words.reshape(shape).transpose(0, 2, 1, 3).reshape(-1)
 
     @property
     def _per_segment(self) -> int:

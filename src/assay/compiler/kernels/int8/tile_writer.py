@@ -8,6 +8,7 @@ from assay.compiler.kernels.builder import Buffer, Expr, broadcast
 from assay.compiler.kernels.int8.depth import LINE_BYTES
 from assay.compiler.kernels.int8.matrix_tiles import (
     SUM_TILES,
+    TILE_BYTES,
     TILE_COLUMNS,
     TILE_ROWS,
     TileKernelBuilder,
@@ -97,16 +98,18 @@ class TileWriter(ProductWriter):
         b, view = self.b, self.product.view
         start = inputs.start + turn.line * view.line_step + pixel * view.pixel_step
         start = b.let(start + panel.group * self._group_step)
-        weights, width = self._packed_panel(panel), panel.run.packed_columns * TAPS
-        if weights.ahead is not None:
-            lines = -(-self._depth_bytes * panel.run.packed_columns // LINE_BYTES)
-            share = -(-lines // turn.turns)
-            ahead = b.let(weights.start + weights.ahead + turn.number * (share * LINE_BYTES))
-            with b.serial(share) as line:
-                b.prefetch(weights.weights, ahead + line * LINE_BYTES, second=True)
+        weights, tiles = self._packed_panel(panel), len(panel.run.vectors)
+        size = self.depth.block * TILE_COLUMNS
         with b.serial(self.depth.blocks) as block:
+            if weights.ahead is not None:
+                lines = -(-self.depth.blocks * tiles * size // LINE_BYTES)
+                share = -(-lines // (turn.turns * self.depth.blocks))
+                number = turn.number * self.depth.blocks + block
+                ahead = b.let(weights.start + weights.ahead + number * (share * LINE_BYTES))
+                for line in range(share):
+                    b.prefetch(weights.weights, ahead + line * LINE_BYTES, second=True)
             left = start + self.depth.start(b, block)
             b.load_left(inputs.buffer, b.let(left), view.pixel_step)
-            right = b.let(weights.start + block * (self.depth.block // TAPS * width))
-            for tile in range(len(panel.run.vectors)):
-                b.add_product(tile, weights.weights, right + tile * LINE_BYTES, width)
+            right = b.let(weights.start + block * (tiles * size))
+            for tile in range(tiles):
+                b.add_product(tile, weights.weights, right + tile * size, TILE_BYTES)
