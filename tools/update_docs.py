@@ -132,9 +132,7 @@ def isa_table() -> str:
     rows += [["---", "--:", "--:", "---", "---", "---"]]
     for text in CPUS:
         isa = target.resolve_target(text if "-mtriple" in text else f"{text} {X86}").isa
-        fma = "yes" if isa.fma else "no"
-        kinds = {"int8": isa.tiles, "bfloat16": isa.float_tiles}
-        tiles = ", ".join(kind for kind, has in kinds.items() if has) or "none"
+        fma, tiles = ("yes" if has else "no" for has in (isa.fma, isa.tiles))
         cells = [f"`{text}`", f"{isa.vector_bits} bits", str(isa.registers), fma, isa.dot, tiles]
         rows.append(cells)
     return table(rows)

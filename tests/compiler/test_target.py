@@ -5,7 +5,6 @@ import pytest
 from assay.compiler import target, tvm_api
 from assay.compiler.needs import needs_of
 from assay.compiler.target import resolve_target
-from assay.compiler.tiles import PRODUCTS
 from assay.compiler.tvm_api import system_triple
 from assay.errors import TargetError
 
@@ -65,24 +64,6 @@ def test_tiles_want_amx_of_8_bit_integers_and_vnni(options, tiles):
     assert resolve_target(f"llvm -mtriple=x86_64-linux-gnu {options}").isa.tiles is tiles
 
 
-@pytest.mark.parametrize(
-    ("options", "tiles"),
-    [
-        ("-mcpu=sapphirerapids", True),
-        ("-mcpu=skylake-avx512 -mattr=+amx-bf16", True),  # LLVM: implies AMX-TILE
-        ("-mcpu=sapphirerapids -mattr=-amx-int8", True),
-        ("-mcpu=sapphirerapids -mattr=-amx-bf16", False),
-        ("-mcpu=sapphirerapids -mattr=-amx-tile", False),
-        ("-mcpu=rocketlake -mattr=+amx-int8", False),
-        ("-mcpu=core-avx2 -mattr=+amx-bf16", False),
-        ("", False),
-    ],
-)
-def test_float_tiles_want_amx_of_bfloat16_and_avx512(options, tiles):
-    resolved = resolve_target(f"llvm -mtriple=x86_64-linux-gnu {options}")
-    assert resolved.isa.float_tiles is tiles
-
-
 def test_native_names_a_cpu():
     assert json.loads(resolve_target("native").json())["mcpu"]
 
@@ -90,27 +71,21 @@ def test_native_names_a_cpu():
 @pytest.mark.parametrize(
     ("cpu", "offered", "attributes"),
     [
-        # As a virtual machine may name it.
-        ("rocketlake", {"amx-tile", *PRODUCTS}, ["+amx-bf16", "+amx-int8", "+amx-tile"]),
-        ("rocketlake", {"amx-tile", "amx-bf16"}, ["+amx-bf16", "+amx-tile"]),
-        ("rocketlake", set(), None),
-        ("sapphirerapids", {"amx-tile", *PRODUCTS}, None),
-        ("sapphirerapids", {"amx-tile", "amx-int8"}, ["-amx-bf16"]),
-        # Hidden by a virtual machine, or by old Linux.
-        ("sapphirerapids", set(), ["-amx-tile"]),
+        ("rocketlake", True, ["+amx-int8", "+amx-tile"]),  # as a virtual machine may name it
+        ("rocketlake", False, None),
+        ("sapphirerapids", True, None),
+        ("sapphirerapids", False, ["-amx-tile"]),  # hidden by a virtual machine, or by old Linux
     ],
 )
 def test_native_has_tiles_if_the_machine_offers_them(monkeypatch, cpu, offered, attributes):
     if not system_triple().startswith("x86_64"):
         pytest.skip("only x86-64 has such tiles")
     monkeypatch.setattr(tvm_api, "system_cpu", lambda: cpu)
-    monkeypatch.setattr(target, "tiles_offered", lambda: frozenset(offered))
+    monkeypatch.setattr(target, "tiles_offered", lambda: offered)
     native = resolve_target("native")
     expected = {"kind": "llvm", "mcpu": cpu, **({"mattr": attributes} if attributes else {})}
     assert json.loads(native.json()) == expected
-    assert native.isa.tiles is ("amx-int8" in offered)
-    assert native.isa.float_tiles is ("amx-bf16" in offered)
-    assert needs_of(native).tiles is bool(offered)
+    assert native.isa.tiles is needs_of(native).tiles is offered
     assert (native.isa.vector_bits, native.isa.dot) == (512, "vnni512")
 
 

@@ -31,7 +31,7 @@ class Ingredients:
     """Everything that can change the bytes of a build, its manifest or its log.
 
     ``model_sha256`` covers the file and, of an ONNX model, the external data. ``machine`` is the
-    processor with its features, and which of its tiles the kernel hands out: what ``native`` and a
+    processor with its features, and whether the kernel hands out its tiles: what ``native`` and a
     target without a triple resolve to follows from it and from TVM's version, so that no target
     has to be resolved to find a build. ``source_sha256`` covers the compiler's own code, which a
     development checkout changes without a new version.
@@ -100,7 +100,7 @@ def machine(root: Path = ROOT) -> dict[str, str]:
         "system": platform.system(),
         "python": platform.python_version(),
         **cpu_identity(root),
-        "tiles": " ".join(sorted(tiles_offered(root))),
+        "tiles": str(tiles_offered(root)),
     }
 
 

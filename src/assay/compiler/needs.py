@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from assay.compiler import tvm_api
-from assay.compiler.tiles import PRODUCTS
 
 if TYPE_CHECKING:
     from assay.compiler.target import ResolvedTarget
@@ -25,7 +24,7 @@ _X86 = {
     "avx512vbmi2": "avx512_vbmi2", "avx512vnni": "avx512_vnni", "avx512bitalg": "avx512_bitalg",
     "avx512vpopcntdq": "avx512_vpopcntdq", "avx512bf16": "avx512_bf16",
     "avx512fp16": "avx512_fp16", "avxvnni": "avx_vnni", "avxvnniint8": "avx_vnni_int8",
-    "avxifma": "avx_ifma", "amx-tile": "amx_tile", "amx-int8": "amx_int8", "amx-bf16": "amx_bf16",
+    "avxifma": "avx_ifma", "amx-tile": "amx_tile", "amx-int8": "amx_int8",
 }
 _ARM = {
     "neon": "asimd", "crc": "crc32", "lse": "atomics", "rdm": "asimdrdm", "rcpc": "lrcpc",
@@ -36,7 +35,7 @@ _ARM = {
 FEATURES = {"x86_64": _X86, "aarch64": _ARM}
 """By architecture, LLVM's names of the features that matter, and Linux's of the same."""
 
-TILES = frozenset({"amx-tile", *PRODUCTS})
+TILES = frozenset({"amx-tile", "amx-int8"})
 """Those of matrix tiles."""
 
 _SAME = {"amd64": "x86_64", "arm64": "aarch64"}

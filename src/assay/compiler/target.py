@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any, Literal
 
 from assay.compiler import tvm_api
-from assay.compiler.tiles import PRODUCTS, tiles_offered
+from assay.compiler.tiles import tiles_offered
 from assay.errors import TargetError
 
 DotProduct = Literal["none", "vnni512", "vnni256", "avxvnni", "sdot"]
@@ -21,6 +21,7 @@ DotProduct = Literal["none", "vnni512", "vnni256", "avxvnni", "sdot"]
 _LIST_FIELDS = {"mattr", "keys", "libs"}
 _TEXT_FIELDS = {"kind", "mcpu", "mtriple", "mabi", "mfloat-abi"}
 _INT_FIELDS = {"num-cores", "opt-level"}
+_TILES = {"amx-int8", "amx-tile"}
 
 
 @dataclass(frozen=True)
@@ -31,9 +32,8 @@ class Isa:
     that multiplies unsigned by signed 8-bit values and adds four products to a 32-bit lane
     (``sdot``: signed by signed). ``byte_permute`` says that bytes of two registers can be picked in
     any order (AVX512-VBMI), ``tiles`` that ``vnni512`` comes with matrix tiles of 8-bit integers
-    (AMX-TILE and AMX-INT8), ``float_tiles`` that tiles of bfloat16 are multiplied and added to
-    tiles of float32 (AMX-BF16). Cache sizes are per core, in bytes: typical of the class of CPU,
-    not read from this machine, so that a target compiles to the same code everywhere.
+    (AMX-TILE and AMX-INT8). Cache sizes are per core, in bytes: typical of the class of CPU, not
+    read from this machine, so that a target compiles to the same code everywhere.
     """
 
     name: str
@@ -46,7 +46,6 @@ class Isa:
     l2_bytes: int = 512 * 1024
     byte_permute: bool = False
     tiles: bool = False
-    float_tiles: bool = False
 
     def lanes(self, element_bits: int = 32) -> int:
         """Return how many elements of that width one vector register holds."""
@@ -103,7 +102,6 @@ def isa_of(target: Any, fields: dict[str, Any]) -> Isa:
             l2_bytes=1024 * 1024,
             byte_permute=has("avx512vbmi"),
             tiles=dot == "vnni512" and has("amx-tile") and has("amx-int8"),
-            float_tiles=has("amx-tile") and has("amx-bf16"),
         )
     if has("avx2"):
         dot = "avxvnni" if has("avxvnni") else "none"
@@ -126,12 +124,10 @@ def _native() -> dict[str, Any]:
     LLVM tells CPUs by family and model, and virtual machines give those of another one.
     """
     fields = {"kind": "llvm", "mcpu": tvm_api.system_cpu()}
-    named = tvm_api.cpu_features(tvm_api.make_target(fields)) & {"amx-tile", *PRODUCTS}
-    offered = tiles_offered()
-    hidden = named - offered if offered else named & {"amx-tile"}  # the others depend on it
-    changes = [f"+{name}" for name in sorted(offered - named)]
-    changes += [f"-{name}" for name in sorted(hidden)]
-    return {**fields, "mattr": changes} if changes else fields
+    named = tvm_api.cpu_features(tvm_api.make_target(fields)) & _TILES
+    if tiles_offered():
+        return fields if named == _TILES else {**fields, "mattr": [f"+{f}" for f in sorted(_TILES)]}
+    return {**fields, "mattr": ["-amx-tile"]} if named else fields  # the others depend on it
 
 
 def _parse_json(text: str, stripped: str) -> dict[str, Any]:

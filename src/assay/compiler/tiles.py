@@ -14,26 +14,19 @@ from pathlib import Path
 from assay.cpu import ROOT, cpu_flags
 from assay.errors import ArtifactError
 
-PRODUCTS = {"amx-int8": "amx_int8", "amx-bf16": "amx_bf16"}
-"""What multiplies tiles: LLVM's names of the features, and Linux's."""
-
+_FLAGS = frozenset({"amx_tile", "amx_int8"})
 _ARCH_PRCTL = 158  # asm/unistd_64.h
 _GET_SUPPORTED, _REQUEST_PERMISSION = 0x1021, 0x1023  # ARCH_..._XCOMP_... of asm/prctl.h
 _TILE_DATA = 18  # XFEATURE_XTILEDATA
 
 
 @lru_cache
-def tiles_offered(root: Path = ROOT) -> frozenset[str]:
-    """Return LLVM's names of the features that the CPU has and the kernel hands out.
+def tiles_offered(root: Path = ROOT) -> bool:
+    """Tell whether the CPU has tiles of 8-bit integers, and a kernel that hands them out.
 
-    They are AMX-TILE with some of ``PRODUCTS``, or none. A virtual machine that hides them hides
-    their flags; Linux before 5.16 cannot save them.
+    A virtual machine that hides them hides their flags; Linux before 5.16 cannot save them.
     """
-    flags = cpu_flags(root)
-    products = {name for name, flag in PRODUCTS.items() if flag in flags}
-    if not products or "amx_tile" not in flags or not _supported() >> _TILE_DATA & 1:
-        return frozenset()
-    return frozenset({"amx-tile", *products})
+    return cpu_flags(root) >= _FLAGS and bool(_supported() >> _TILE_DATA & 1)
 
 
 def allow_tiles(code: str) -> None:

@@ -26,7 +26,7 @@ _SMOKE_TIMEOUT_S = 120
 
 _AVX2 = frozenset({"avx2", "fma"})
 _AVX512 = frozenset({"avx512f", "avx512bw", "avx512dq", "avx512vl"})
-_TILES = {"int8": "amx_int8", "bfloat16": "amx_bf16"}
+_TILES = frozenset({"amx_tile", "amx_int8"})
 _DOT_PRODUCTS: dict[str, frozenset[str]] = {
     "none": frozenset(),
     "vnni512": frozenset({"avx512_vnni"}),
@@ -93,7 +93,7 @@ def check_isa(isa: Isa, flags: frozenset[str]) -> Row:
     """Say what ``native`` compiles for, and whether the kernel lets programs use all of it."""
     value = f"{isa.name}: {isa.registers} vector registers of {isa.vector_bits} bits"
     value += "" if isa.dot == "none" else f", dot product {isa.dot}"
-    value += f", matrix tiles of {' and '.join(kinds)}" if (kinds := _tiles(isa)) else ""
+    value += ", matrix tiles" if isa.tiles else ""
     hidden = sorted(_features(isa) - flags) if flags else []
     fix = f"compile with --target 'llvm -mcpu={_portable_cpu(flags)}'"
     if hidden:
@@ -199,16 +199,8 @@ def _features(isa: Isa) -> frozenset[str]:
     if isa.arch == "x86_64" and isa.vector_bits >= 256:
         features |= _AVX2 if isa.fma else {"avx2"}
     if isa.arch == "x86_64" and isa.vector_bits >= 512:
-        features |= _AVX512
-    if kinds := _tiles(isa):
-        features |= {"amx_tile", *(_TILES[kind] for kind in kinds)}
+        features |= _AVX512 | (_TILES if isa.tiles else frozenset())
     return features
-
-
-def _tiles(isa: Isa) -> list[str]:
-    """Return the types that tiles are made of."""
-    has = {"int8": isa.tiles, "bfloat16": isa.float_tiles}
-    return [kind for kind in _TILES if has[kind]]
 
 
 def _portable_cpu(flags: frozenset[str]) -> str:

@@ -21,7 +21,6 @@ SUM_TILES = 4  # the first of eight tiles
 _LEFT = 4  # of all steps: the CPU renames tiles
 _RIGHT = (6, 7)
 _CONFIGURATION_BYTES = 64
-_PRODUCTS = {"tdpbusd": "amx-int8"}
 _PALETTE = 1
 
 
@@ -76,7 +75,7 @@ class TileKernelBuilder(IntegerKernelBuilder):
         return tirx.address_of(self.load(buffer, offset))
 
     def _call(self, name: str, *operands: Expr) -> None:
-        self._uses |= {"amx-tile", _PRODUCTS.get(name, "amx-tile")}
+        self._uses |= {"amx-tile", "amx-int8"}
         self._emit(tirx.Evaluate(tirx.call_llvm_intrin("void", f"llvm.x86.{name}", *operands)))
 
 
