@@ -25,7 +25,9 @@ def check(shape, text, scale=0.1, beta=1.0, parallel=1, x=None):
 
 
 @pytest.mark.parametrize("text", MAIN_TARGETS)
-@pytest.mark.parametrize("shape", [(1, 1), (3, 2), (1, 37), (2, 5, 11), (2, 1001)], ids=str)
+@pytest.mark.parametrize(
+    "shape", [(1, 1), (3, 2), (1, 37), (2, 5, 11), (7, 130), (2, 1001), (3, 5000)], ids=str
+)
 def test_every_byte_is_as_defined(text, shape):
     check(shape, text)
 
