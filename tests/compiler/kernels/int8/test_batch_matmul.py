@@ -77,6 +77,21 @@ def test_operands_in_any_order(text):
     check(text, (2,), 6, 9, 20, ((2, 9, 6), (0, 2, 1)), ((20, 2, 9), (1, 2, 0)))
 
 
+@pytest.mark.parametrize(
+    "sizes",
+    [(64, 64, 64), (33, 197, 50), (40, 130, 16), (70, 67, 150), (20, 96, 33)],
+    ids=str,
+)
+@pytest.mark.parametrize("transposed", [(), ("left",), ("right",), ("left", "right")], ids=str)
+def test_products_on_matrix_tiles(sizes, transposed):
+    rows, depth, columns = sizes
+    shapes = {"left": (2, depth, rows), "right": (2, columns, depth)}
+    operands = {side: (shapes[side], (0, 2, 1)) for side in transposed}
+    check("native", (2,), rows, depth, columns, **operands)
+    function = batch_matmul.generate(problem((2,), *sizes, **operands), isa("native"), "kernel")
+    assert ("tdpbusd" in function.script()) is isa("native").tiles
+
+
 def test_an_operand_that_repeats_and_an_addition():
     check("native", (3, 2), 5, 16, 18, right=((1, 2, 16, 18), (0, 1, 2, 3)), addition=ADDITION)
 

@@ -17,16 +17,19 @@ from numpy.typing import NDArray
 from assay.compiler.kernels import batch_matmul
 from assay.compiler.kernels.batch_matmul import BatchMatmul
 from assay.compiler.kernels.builder import Expr, KernelBuilder
-from assay.compiler.kernels.int8.builder import IntegerKernelBuilder
-from assay.compiler.kernels.int8.depth import Depth
+from assay.compiler.kernels.int8.depth import Depth, depth_steps
 from assay.compiler.kernels.int8.dot import Dot, choose_dot
 from assay.compiler.kernels.int8.epilogue import OutputWriter
+from assay.compiler.kernels.int8.matrix_tiles import TILE_BYTES, TileKernelBuilder
 from assay.compiler.kernels.int8.panels import pack_columns, packed_order
 from assay.compiler.kernels.int8.plan import Grid, Placement
 from assay.compiler.kernels.int8.problem import QuantizedBatchMatmul
 from assay.compiler.kernels.int8.product import Constants, Product
 from assay.compiler.kernels.int8.product_writer import ProductWriter
 from assay.compiler.kernels.int8.right import RightPanels
+from assay.compiler.kernels.int8.tile_depth import TileDepth
+from assay.compiler.kernels.int8.tile_plan import RATE, TilePlan, tile_cut
+from assay.compiler.kernels.int8.tile_writer import TileWriter
 from assay.compiler.kernels.int8.views import ConvertedRows, InPlace, View
 from assay.compiler.kernels.panels import packed_columns
 from assay.compiler.kernels.work import task_count
@@ -47,20 +50,25 @@ def pack(
     """Pack bias int32 and multipliers float32, both [columns]."""
     p, dot = problem.geometry, choose_dot(isa)
     product = Product(problem, _grid(p), _depth(p), _rows(p, dot, 0))
-    order = packed_order(isa, product.grid.columns, product.vector_cut(isa, dot).runs)
+    cut = tile_cut(product.grid) if _tiles(product, isa) else product.vector_cut(isa, dot)
+    order = packed_order(isa, product.grid.columns, cut.runs)
     return pack_columns(bias, order), pack_columns(multipliers.astype(np.float32), order)
 
 
 def generate(problem: QuantizedBatchMatmul, isa: Isa, name: str, parallel: int = 1) -> Any:
     """Return the kernel as a PrimFunc; parameters as :class:`QuantizedBatchMatmul` says."""
-    b, p, dot = IntegerKernelBuilder(), problem.geometry, choose_dot(isa)
+    b, p, dot = TileKernelBuilder(), problem.geometry, choose_dot(isa)
+    product = Product(problem, _grid(p), _depth(p), _rows(p, dot, 0))
+    tiles = _tiles(product, isa)
+    rate = RATE if tiles else dot.taps if dot.fused else 1
     moved = prod(p.left.shape) + prod(p.right.shape) + prod(p.output_shape)
-    tasks = task_count(isa, parallel, p.flops // (dot.taps if dot.fused else 1), moved)
+    tasks = task_count(isa, parallel, p.flops // rate, moved)
     items = prod(p.batch)
     by_item = items >= tasks > 1
-    view = _rows(p, dot, 0)
-    product = Product(problem, _grid(p), _depth(p), view)
-    plan = product.plan(isa, dot, p.rows * p.depth, 1 if by_item else parallel)
+    size, threads = p.rows * p.depth, 1 if by_item else parallel
+    plan = product.tile_plan(isa, size, threads) if tiles else product.plan(isa, dot, size, threads)
+    steps = tiles.run_time_steps() if tiles else depth_steps(p.depth, dot.taps)
+    block_steps = tiles.block // dot.taps if tiles else 1
     columns = packed_columns(plan.runs)
     left = b.parameter("left", p.left.shape, "uint8")
     bias = b.parameter("bias", (columns,), "int32")
@@ -68,16 +76,27 @@ def generate(problem: QuantizedBatchMatmul, isa: Isa, name: str, parallel: int =
     right = b.parameter("right", p.right.shape, "uint8")
     addend = b.parameter("addend", p.output_shape, "uint8") if problem.addition else None
     writer = OutputWriter(b, isa, problem, b.parameter("output", p.output_shape, "uint8"), addend)
-    panels = RightPanels(b, isa, problem, dot, plan.runs, right, bias)
+    panels = RightPanels(b, isa, problem, dot, plan.runs, steps, right, bias, block_steps)
     with b.parallel(items) if by_item else b.serial(items) as item:
         weights, sums = panels.pack(_place(b, p, item, p.right.steps[:-2]))
         rows = _rows(p, dot, _place(b, p, item, p.left.steps[:-2]))
         placement = Placement(0, 0, p.row_steps[-1], _place(b, p, item, p.row_steps[:-1]))
         own = Product(problem, product.grid, product.depth, rows, placement)
-        ProductWriter(
-            b, own, dot, plan, left, Constants(weights, sums, multipliers), writer
-        ).write()
+        constants = Constants(weights, sums, multipliers)
+        if isinstance(plan, TilePlan) and tiles:
+            TileWriter(b, own, dot, plan, left, constants, writer, tiles).write()
+        else:
+            ProductWriter(b, own, dot, plan, left, constants, writer).write()
     return b.function(name)
+
+
+def _tiles(product: Product, isa: Isa) -> TileDepth | None:
+    """Return the depth as matrix tiles see it, or None if vectors are faster.
+
+    Measured on Sapphire Rapids: tiles that are not full do not make up for the setting up of each
+    batch item.
+    """
+    return product.tile_depth(isa) if product.depth.length >= TILE_BYTES else None
 
 
 def _grid(p: BatchMatmul) -> Grid:

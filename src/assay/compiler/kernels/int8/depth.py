@@ -58,6 +58,25 @@ class Depth:
         return max(self.length - dot.taps, 0)
 
 
+@dataclass(frozen=True)
+class Steps:
+    """Some steps one after the other, from input ``first`` on; all but ``taps`` count as zero."""
+
+    first: int
+    count: int
+    taps: range
+
+
+def depth_steps(depth: int, taps: int) -> list[Steps]:
+    """Return the steps over a depth; the last ends with it if they do not divide it."""
+    whole, rest = divmod(depth, taps)
+    steps = [Steps(0, whole, range(taps))]
+    if rest:
+        begin = max(depth - taps, 0)
+        steps.append(Steps(begin, 1, range(whole * taps - begin, depth - begin)))
+    return steps
+
+
 def pack_depth(
     depth: Depth, dot: Dot, weights: NDArray[np.int8], zero_point: int
 ) -> NDArray[np.int8]:

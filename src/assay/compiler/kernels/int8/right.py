@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tvm import tirx
 
 from assay.compiler.kernels.builder import Buffer, Expr, constant
 from assay.compiler.kernels.int8.builder import IntegerKernelBuilder
-from assay.compiler.kernels.int8.depth import Depth
+from assay.compiler.kernels.int8.depth import Steps
 from assay.compiler.kernels.int8.dot import Dot
 from assay.compiler.kernels.int8.interleave import settled
 from assay.compiler.kernels.int8.panels import StoreGroup, store_groups
@@ -22,15 +23,20 @@ from assay.compiler.target import Isa
 
 @dataclass(frozen=True)
 class RightPanels:
-    """Packs the right matrix of a batch item; ``bias`` are the packed constant ones."""
+    """Packs the right matrix of a batch item; ``bias`` are the packed constant ones.
+
+    A panel is [block][vector][step of the block][lane][tap]; ``block_steps`` are those of a block.
+    """
 
     b: IntegerKernelBuilder
     isa: Isa
     problem: QuantizedBatchMatmul
     dot: Dot
     runs: tuple[PanelRun, ...]
+    steps: Sequence[Steps]
     right: Buffer
     bias: Buffer
+    block_steps: int = 1
 
     def pack(self, first: Expr) -> tuple[Buffer, Buffer]:
         """Pack the matrix whose first element is ``first``; return weights and bias."""
@@ -49,25 +55,32 @@ class RightPanels:
 
     @property
     def _steps(self) -> int:
-        return -(-self.problem.geometry.depth // self.dot.taps)
+        return sum(each.count for each in self.steps)
 
     def _panel(self, run: PanelRun, first: Expr, to: Expr, weights: Buffer) -> None:
-        b, taps, depth = self.b, self.dot.taps, self.problem.geometry.depth
-        width = run.packed_columns * taps
-        whole = depth // taps
+        b, taps = self.b, self.dot.taps
         depth_step = self.problem.geometry.right.steps[-2]
         for group in store_groups(run):
-            target = to + group.packed * taps
-            with b.serial(whole) as step:
-                start = b.let(first + step * (taps * depth_step))
-                self._step(group, start, b.let(target + step * width), weights, range(taps))
-            if depth % taps:
-                begin = Depth(1, 0, 1, 0, depth).last_step(self.dot)
-                seen = range(whole * taps - begin, depth - begin)
-                start = b.let(first + begin * depth_step)
-                self._step(group, start, b.let(target + whole * width), weights, seen)
+            done = 0
+            for each in self.steps:
+                with b.serial(each.count) as step:
+                    start = b.let(first + (each.first + step * taps) * depth_step)
+                    targets = [
+                        b.let(to + self._place(run, done + step, place, group.lanes))
+                        for place in range(group.packed, group.packed + group.width, group.lanes)
+                    ]
+                    self._step(group, start, targets, weights, each.taps)
+                done += each.count
 
-    def _step(self, group: StoreGroup, start: Expr, to: Expr, weights: Buffer, taps: range) -> None:
+    def _place(self, run: PanelRun, step: Expr, column: int, lanes: int) -> Expr:
+        """Return where in its panel a vector of a step is whose first packed column is given."""
+        taps, count = self.dot.taps, self.block_steps
+        block, inner = (step, 0) if count == 1 else (step // count, step % count)
+        return (block * run.packed_columns + column) * (taps * count) + inner * (lanes * taps)
+
+    def _step(
+        self, group: StoreGroup, start: Expr, to: Sequence[Expr], weights: Buffer, taps: range
+    ) -> None:
         """Pack one step of a group of vectors; all but ``taps`` count as zero."""
         p = self.problem.geometry
         depth_step, column_step = p.right.steps[-2:]
@@ -79,7 +92,7 @@ class RightPanels:
         b = self.b
         for lane, byte in enumerate(order):
             column = group.column + byte
-            target = to + lane * self.dot.taps
+            target = to[lane // group.lanes] + lane % group.lanes * self.dot.taps
             at = start + column * column_step
             if column >= p.columns:
                 b.store(weights, target, self._nothing(self.dot.taps), self.dot.taps)
@@ -94,7 +107,12 @@ class RightPanels:
                     b.store(weights, target + tap, value)
 
     def _from_rows(
-        self, group: StoreGroup, order: tuple[int, ...], start: Expr, to: Expr, weights: Buffer
+        self,
+        group: StoreGroup,
+        order: tuple[int, ...],
+        start: Expr,
+        to: Sequence[Expr],
+        weights: Buffer,
     ) -> None:
         """Interleave rows of columns that lie side by side."""
         b, taps, width = self.b, self.dot.taps, group.width
@@ -110,8 +128,7 @@ class RightPanels:
         for vector in range(group.count):
             lanes = order[vector * group.lanes : (vector + 1) * group.lanes]
             value = self._interleaved(rows, lanes, width)
-            at = to + vector * group.lanes * taps
-            b.store(weights, at, b.let(value), group.lanes * taps)
+            b.store(weights, to[vector], b.let(value), group.lanes * taps)
 
     def _interleaved(self, rows: list[Expr], lanes: tuple[int, ...], width: int) -> Expr:
         """Return the taps of some columns side by side."""
@@ -145,12 +162,11 @@ class RightPanels:
         tile.fill([constant(0, lanes, "int32") for lanes in run.widths])
         starts = list(zip(run.packed_starts(), run.widths, strict=True))
         with b.serial(self._steps, carry=tile) as step:
-            at = b.let((place * self._steps + step * run.packed_columns) * dot.taps)
+            at = b.let(place * (self._steps * dot.taps))
             for column, (start, lanes) in enumerate(starts):
                 ones = constant(1, dot.taps * lanes, dot.inputs)
-                values = dot.load_weights(
-                    b, weights, at + start * dot.taps, lanes, p.weights_zero_point
-                )
+                source = at + self._place(run, step, start, lanes)
+                values = dot.load_weights(b, weights, source, lanes, p.weights_zero_point)
                 tile.put(0, column, dot.add(tile.get(0, column), ones, values, lanes))
         centre = 0 if dot.wide_weights else p.geometry.depth * p.weights_zero_point
         for column, (start, lanes) in enumerate(starts):

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assay.compiler.kernels.builder import Expr, KernelBuilder, minimum
-from assay.compiler.kernels.int8.depth import Depth
+from assay.compiler.kernels.int8.depth import Depth, Steps
 from assay.compiler.kernels.int8.matrix_tiles import TILE_BYTES, TILE_COLUMNS
 
 TAPS = 4  # inputs that are summed to one lane
@@ -67,6 +67,20 @@ class TileDepth:
         """
         shape = self.blocks, self.block // TAPS, -1, TILE_COLUMNS
         return words.reshape(shape).transpose(0, 2, 1, 3).reshape(-1)
+
+    def run_time_steps(self) -> list[Steps]:
+        """Return the steps of the only segment, a block at least, to pack weights at run time."""
+        length, block = self.depth.length, self.block
+        again = self._per_segment * block - length
+        begin = length - block
+        steps = [Steps(0, (begin + again) // TAPS, range(TAPS))]
+        steps.append(Steps(begin, again // TAPS, range(0)))
+        first = begin + again // TAPS * TAPS
+        if again % TAPS:
+            steps.append(Steps(first, 1, range(again % TAPS, TAPS)))
+            first += TAPS
+        steps.append(Steps(first, (length - first) // TAPS, range(TAPS)))
+        return [each for each in steps if each.count]
 
     @property
     def _per_segment(self) -> int:
