@@ -73,8 +73,9 @@ class KernelCall:
             )
         for key in ("input_shapes", "output_shapes"):
             fields[key] = tuple(tuple(shape) for shape in fields[key])
-        for key in ("input_dtypes", "output_dtypes", "uses"):
+        for key in ("input_dtypes", "output_dtypes"):
             fields[key] = tuple(fields[key])
+        fields["uses"] = tuple(fields.get("uses", ()))  # absent before there were matrix tiles
         return cls(**fields)
 
 
