@@ -25,11 +25,10 @@ from assay.compiler.kernels.int8.panels import pack_columns, packed_order
 from assay.compiler.kernels.int8.plan import Grid, Placement
 from assay.compiler.kernels.int8.problem import QuantizedBatchMatmul
 from assay.compiler.kernels.int8.product import Constants, Product
-from assay.compiler.kernels.int8.product_writer import ProductWriter
+from assay.compiler.kernels.int8.product_kernel import write_loops
 from assay.compiler.kernels.int8.right import RightPanels
 from assay.compiler.kernels.int8.tile_depth import TileDepth
-from assay.compiler.kernels.int8.tile_plan import RATE, TilePlan, tile_cut
-from assay.compiler.kernels.int8.tile_writer import TileWriter
+from assay.compiler.kernels.int8.tile_plan import RATE, tile_cut
 from assay.compiler.kernels.int8.views import ConvertedRows, InPlace, View
 from assay.compiler.kernels.panels import packed_columns
 from assay.compiler.kernels.work import task_count
@@ -83,10 +82,7 @@ def generate(problem: QuantizedBatchMatmul, isa: Isa, name: str, parallel: int =
         placement = Placement(0, 0, p.row_steps[-1], _place(b, p, item, p.row_steps[:-1]))
         own = Product(problem, product.grid, product.depth, rows, placement)
         constants = Constants(weights, sums, multipliers)
-        if isinstance(plan, TilePlan) and tiles:
-            TileWriter(b, own, dot, plan, left, constants, writer, tiles).write()
-        else:
-            ProductWriter(b, own, dot, plan, left, constants, writer).write()
+        write_loops(b, own, dot, plan, left, constants, writer, tiles)
     return b.function(name)
 
 

@@ -7,11 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from assay.compiler.kernels.int8.dot import choose_dot
+from assay.compiler.kernels.builder import Buffer
+from assay.compiler.kernels.int8.dot import Dot, choose_dot
 from assay.compiler.kernels.int8.epilogue import OutputWriter
 from assay.compiler.kernels.int8.matrix_tiles import TileKernelBuilder
+from assay.compiler.kernels.int8.plan import Plan
 from assay.compiler.kernels.int8.product import Constants, Product
 from assay.compiler.kernels.int8.product_writer import ProductWriter
+from assay.compiler.kernels.int8.tile_depth import TileDepth
 from assay.compiler.kernels.int8.tile_plan import TilePlan
 from assay.compiler.kernels.int8.tile_writer import TileWriter
 from assay.compiler.kernels.panels import packed_columns
@@ -55,8 +58,22 @@ def write_products(products: Sequence[Product], isa: Isa, name: str, parallel: i
     for index, (product, plan, tiles) in enumerate(zip(products, plans, depths, strict=True)):
         starts = sum(sizes[:index]), sum(columns[:index])
         constants = Constants(weights, bias, multipliers, *starts)
-        if isinstance(plan, TilePlan) and tiles:
-            TileWriter(b, product, dot, plan, source, constants, writer, tiles).write()
-        else:
-            ProductWriter(b, product, dot, plan, source, constants, writer).write()
+        write_loops(b, product, dot, plan, source, constants, writer, tiles)
     return b.function(name)
+
+
+def write_loops(
+    b: TileKernelBuilder,
+    product: Product,
+    dot: Dot,
+    plan: Plan,
+    source: Buffer,
+    constants: Constants,
+    output: OutputWriter,
+    tiles: TileDepth | None,
+) -> None:
+    """Write the loops of a product, on matrix tiles if its depth is given as those see it."""
+    if isinstance(plan, TilePlan) and tiles:
+        TileWriter(b, product, dot, plan, source, constants, output, tiles).write()
+    else:
+        ProductWriter(b, product, dot, plan, source, constants, output).write()
