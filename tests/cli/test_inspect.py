@@ -10,6 +10,8 @@ import sys
 import numpy as np
 import pytest
 
+from assay import read
+from assay.timing.layer_times import layer_times
 from tests.builder import GraphBuilder
 from tests.model.networks import float_network, integer_network
 
@@ -142,13 +144,14 @@ def test_the_picture_carries_the_colours_of_a_profile(assay, tmp_path):
     assert assay("profile", model, "--json", found).code == 0
     assert assay("inspect", model, "--svg", tmp_path / "net.svg", "--profile", found).code == 0
     picture = (tmp_path / "net.svg").read_text()
-    # The longest layer is darkest; what was fused into others is white, without a time.
-    assert "#08306b" in picture
+    times = layer_times(found, read(model))
+    # The longest layer is darkest: which one that is differs from run to run, all are small.
+    darkest = [box for box in picture.split('class="node"') if "#08306b" in box]
+    longest = max(times, key=lambda layer: times[layer])
+    assert any(f">{longest}</text>" in box for box in darkest)
+    # What was fused into others is white, without a time.
     assert "#ffffff" in picture
-    kernels = json.loads(found.read_text())["kernels"]
-    longest = max(kernels, key=lambda kernel: kernel["median_ms"])
-    assert max(layer["macs"] for layer in longest["call"]["layers"]) > 0
-    assert 1 <= picture.count(" ms</text>") <= len(kernels)
+    assert picture.count(" ms</text>") == len(times)
 
 
 def test_profiles_that_cannot_colour(refused, broken, tmp_path):
