@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 
 from assay.compiler.kernels.int8 import depthwise
 from assay.compiler.kernels.int8.depthwise_pack import channel_runs
-from assay.compiler.kernels.int8.dot import choose_dot, choose_wide_dot
+from assay.compiler.kernels.int8.depthwise_pairs import columns_of
+from assay.compiler.kernels.int8.dot import choose_dot
 from assay.compiler.kernels.int8.rowplan import plan_rows, tile_size
 from tests.compiler.kernels.int8.cases import ADDITION, check, conv
 from tests.compiler.kernels.int8.harness import (
@@ -13,7 +14,9 @@ from tests.compiler.kernels.int8.harness import (
     ARM_PLAIN,
     ARM_SDOT,
     AVX2,
+    AVX512,
     MAIN_TARGETS,
+    SSE2,
     TARGETS,
     assembly,
     isa,
@@ -35,6 +38,9 @@ CASES = {
     "in place": depthwise_conv(7, 7, 37, 7, padding="valid"),
     "column window, addition": depthwise_conv(13, 7, 20, (5, 1), addition=ADDITION),
     "one pixel": depthwise_conv(1, 1, 16, 3),
+    "eight channels": depthwise_conv(9, 18, 8, 3),
+    "no padding, stride 3": depthwise_conv(11, 14, 24, 3, 3, padding="valid", batch=2),
+    "dilation of rows, stride": depthwise_conv(17, 9, 20, (3, 2), 2, dilation=(3, 1)),
     "oblong": depthwise_conv(2, 9, 130, (2, 4), (1, 3)),
     "1x1 with stride": depthwise_conv(5, 7, 18, 1, (2, 3)),
     "dilated beyond the image": depthwise_conv(5, 5, 8, 3, dilation=12),
@@ -49,14 +55,17 @@ def test_every_byte_is_as_the_arithmetic_says(text, case):
 
 @pytest.mark.parametrize("parallel", [2, 7])
 @pytest.mark.parametrize("size", [(61, 40), (63, 41)])
-def test_threads_share_row_tiles(parallel, size):
+@pytest.mark.parametrize("text", MAIN_TARGETS)
+def test_threads_share_row_tiles(text, parallel, size):
     problem = depthwise_conv(*size, 96, 5, batch=2)
-    assert "T.parallel" in depthwise.generate(problem, isa(AVX2), "kernel", parallel).script()
-    check(depthwise, problem, AVX2, parallel)
+    assert "T.parallel" in depthwise.generate(problem, isa(text), "kernel", parallel).script()
+    check(depthwise, problem, text, parallel)
 
 
-def test_images_larger_than_the_cache_go_in_parts():
-    check(depthwise, depthwise_conv(131, 100, 48, 3), AVX2)
+@pytest.mark.parametrize("dilation", [1, 2])
+@pytest.mark.parametrize("text", MAIN_TARGETS)
+def test_images_larger_than_the_cache_go_in_parts(text, dilation):
+    check(depthwise, depthwise_conv(131, 100, 48, 3, dilation=dilation), text)
 
 
 @settings(max_examples=15, deadline=None, derandomize=True)
@@ -108,10 +117,10 @@ def test_two_output_rows_share_four_image_rows():
 
 def test_dilated_rows_are_grouped_without_those_between():
     p = CASES["dilated beyond the image"].geometry
-    assert plan_rows(p, choose_wide_dot(isa(AVX2)), 1).groups == ((0, 12), (24,))
+    assert plan_rows(p, choose_dot(isa(ARM_SDOT)), 1).groups == ((0, 12, 24),)
 
 
-@pytest.mark.parametrize("text", [*TARGETS, ARM_PLAIN, ARM_SDOT])
+@pytest.mark.parametrize("text", [ALDER_LAKE, ARM_PLAIN, ARM_SDOT])
 def test_sums_of_a_tile_fit_registers(text):
     dot = choose_dot(isa(text))
     for problem in CASES.values():
@@ -119,8 +128,16 @@ def test_sums_of_a_tile_fit_registers(text):
         rows, columns = tile_size(p, isa(text), dot)
         assert rows <= p.out_h
         assert columns <= p.out_w
-        sums = (2 if dot.taps == 2 else 4) * rows * columns
-        assert sums < isa(text).registers or (rows, columns) == (1, 1)
+        assert 4 * rows * columns < isa(text).registers or (rows, columns) == (1, 1)
+
+
+@pytest.mark.parametrize("text", [SSE2, AVX2, AVX512])
+def test_sums_and_weights_of_pairs_fit_registers(text):
+    for problem in CASES.values():
+        p = problem.geometry
+        assert 1 <= columns_of(p, isa(text)) <= p.out_w
+        assert columns_of(p, isa(text)) + min(p.kernel_w, 5) < isa(text).registers
+    assert columns_of(CASES["eight channels"].geometry, isa(text)) in (6, 8)
 
 
 @pytest.mark.parametrize("most", [8, 16, 64])

@@ -24,7 +24,8 @@ CASES = {
     "conv2d": (conv2d, conv(7, 9, 5, 37, 3, batch=2)),
     "conv2d of pixels, added": (conv2d, conv(7, 9, 16, 21, 1, batch=2, addition=ADDITION)),
     "conv2d in groups": (conv2d, conv(6, 7, 8, 12, 3, groups=2)),
-    "depthwise": (depthwise, conv(7, 9, 37, 37, 3, groups=37, batch=2, addition=ADDITION)),
+    "depthwise": (depthwise, conv(7, 9, 37, 37, 3, groups=37, batch=2)),
+    "depthwise, added": (depthwise, conv(7, 9, 37, 37, 3, groups=37, batch=2, addition=ADDITION)),
     "dense": (dense, QuantizedDense(Dense((3,), 16, 37), 7, TARGET)),
     "transposed": (
         transposed,

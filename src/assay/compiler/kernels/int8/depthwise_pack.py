@@ -1,20 +1,19 @@
-"""Constants of a depthwise kernel: weights by pattern of image rows, and what comes per channel."""
+"""Channels of depthwise kernels in vectors, and their constants: weights by pattern of rows."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from assay.compiler.kernels.builder import Expr, minimum
+from assay.compiler.kernels import splits
+from assay.compiler.kernels.builder import Buffer, Expr, KernelBuilder, broadcast, minimum
 from assay.compiler.kernels.int8.dot import Dot, choose_dot, choose_wide_dot
-from assay.compiler.kernels.int8.interleave import lanes_of, most_channels
 from assay.compiler.kernels.int8.panels import column_vectors
 from assay.compiler.kernels.int8.problem import PackedWeights, QuantizedConv2d, folded_bias
-from assay.compiler.kernels.int8.rowplan import plan_rows, tile_size
-from assay.compiler.kernels.int8.stored import lane_order
+from assay.compiler.kernels.problem import Conv2d
 from assay.compiler.target import Isa
 
 ACCEPTABLE_OVERLAP = 0.125  # share of channels computed twice; code for another width costs more
@@ -64,42 +63,73 @@ def depthwise_dot(problem: QuantizedConv2d, isa: Isa) -> Dot:
     return choose_wide_dot(isa) if problem.weights_zero_point else choose_dot(isa)
 
 
-def pack(
+@dataclass(frozen=True)
+class Constants:
+    """Buffers of what :func:`pack_taps` returns."""
+
+    weights: Buffer
+    bias: Buffer
+    multipliers: Buffer
+
+    @classmethod
+    def parameters(cls, b: KernelBuilder, dot: Dot, steps: int, channels: int) -> Constants:
+        """Add them to a kernel's parameters: ``steps`` dot products for each packed channel."""
+        dtype = "int16" if dot.wide_weights else "int8"
+        return cls(
+            b.parameter("weights", (steps * dot.taps * channels,), dtype),
+            b.parameter("bias", (channels,), "int32"),
+            b.parameter("multipliers", (channels,)),
+        )
+
+
+@dataclass(frozen=True)
+class Channels:
+    """A vector of channels: the first one, its place in the packed constants, its width."""
+
+    first: Expr
+    packed: Expr
+    width: int
+
+
+def pack_taps(
     problem: QuantizedConv2d,
     isa: Isa,
+    patterns: Sequence[tuple[int | None, ...]],
+    orders: Iterable[NDArray[np.intp]],
     weights: NDArray[np.int8],
     bias: NDArray[np.int32],
     multipliers: NDArray[np.float32],
 ) -> PackedWeights:
     """Pack weights int8 [kernel_h, kernel_w, 1, out_c] as stored, bias and multipliers [out_c].
 
-    For each vector of channels: [patterns][kernel_w][channels][taps], int16 if zero points are
-    taken off.
+    ``patterns`` say which rows of the window a dot product takes, None for none; ``orders`` which
+    channels a vector holds. For each vector: [patterns][kernel_w][channels][taps], int16 if zero
+    points are taken off.
     """
     p, dot = problem.geometry, depthwise_dot(problem, isa)
     zero_point = problem.input_zero_point - dot.input_offset
     bias = folded_bias(bias, weights, zero_point, problem.weights_zero_point)
     centred = weights[:, :, 0].astype(np.int16) - problem.weights_zero_point
-    rows, _ = tile_size(p, isa, dot)
-    taps = np.zeros(
-        (len(plan_rows(p, dot, rows).patterns), p.kernel_w, p.out_c, dot.taps), np.int16
-    )
-    for index, pattern in enumerate(plan_rows(p, dot, rows).patterns):
+    taps = np.zeros((len(patterns), p.kernel_w, p.out_c, dot.taps), np.int16)
+    for index, pattern in enumerate(patterns):
         for place, tap in enumerate(pattern):
             if tap is not None:
                 taps[index, :, :, place] = centred[tap]
     dtype = np.int16 if dot.wide_weights else np.int8
-    order = list(_channel_order(isa, dot, p.out_c))
+    vectors = list(orders)
     return PackedWeights(
-        np.concatenate([taps[:, :, channels].reshape(-1) for channels in order]).astype(dtype),
-        np.concatenate([bias[channels] for channels in order]),
-        np.concatenate([multipliers[channels] for channels in order]).astype(np.float32),
+        np.concatenate([taps[:, :, channels].reshape(-1) for channels in vectors]).astype(dtype),
+        np.concatenate([bias[channels] for channels in vectors]),
+        np.concatenate([multipliers[channels] for channels in vectors]).astype(np.float32),
     )
 
 
-def _channel_order(isa: Isa, dot: Dot, channels: int) -> Iterator[NDArray[np.intp]]:
-    """Yield the channels of each vector's lanes."""
-    for run in channel_runs(channels, most_channels(isa, dot)):
-        order = np.array(lane_order(isa, *lanes_of(dot, run.width)))
-        for index in range(run.count):
-            yield run.first(index) + order
+def repeated_channels(b: KernelBuilder, p: Conv2d, isa: Isa, source: Buffer) -> Buffer:
+    """Return the image, uint8 NHWC, with each channel as often as outputs read it."""
+    multiplier, pixels = p.out_c // p.in_c, p.batch * p.in_h * p.in_w
+    repeated = b.workspace("repeated", pixels * p.out_c, "uint8")
+    with b.serial(pixels * p.in_c) as index:
+        value = b.let(b.load(source, index))
+        for start, lanes in splits.column_vectors(multiplier, isa.lanes(8)):
+            b.store(repeated, index * multiplier + start, broadcast(value, lanes), lanes)
+    return repeated

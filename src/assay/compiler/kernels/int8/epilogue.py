@@ -13,7 +13,9 @@ from assay.compiler.kernels.int8.stored import (
     BYTES,
     INT32,
     from_bytes,
+    lane_order,
     nearest_real,
+    packs,
     to_bytes,
 )
 from assay.compiler.kernels.int8.vectors import cast, llvm, rounded, shuffle
@@ -79,6 +81,39 @@ class OutputWriter:
             stored = self._added(problem.addition, reals, lanes, own, columns)
         written = self.b.let(place.written)
         store_first(self.b, self.output, written, stored, len(sums) * lanes, columns)
+
+    def write_pixels(
+        self, sums: Sequence[Expr], multiplier: Expr, lanes: int, first: Place
+    ) -> None:
+        """Store one vector of channels of several pixels, narrowed together where that is faster.
+
+        Their channels are the same ones, the pixels follow each other from ``first`` on.
+        """
+        start = 0
+        while start < len(sums):
+            count = next(count for count in (4, 2, 1) if count <= len(sums) - start)
+            some = sums[start : start + count]
+            self._write_together(some, multiplier, lanes, first.moved(start, 0))
+            start += count
+
+    def _write_together(
+        self, sums: Sequence[Expr], multiplier: Expr, lanes: int, first: Place
+    ) -> None:
+        problem, count = self.problem, len(sums)
+        if problem.addition is not None or not packs(self.isa, count, lanes):
+            for pixel, total in enumerate(sums):
+                self.write([total], [multiplier], lanes, first.moved(pixel, 0), lanes)
+            return
+        reals = [cast("float32", total, lanes) * multiplier for total in sums]
+        stored = to_bytes(self.b, self.isa, reals, lanes, problem.output, problem.shrinks)
+        order = lane_order(self.isa, count, lanes)
+        if first.written_step == lanes:
+            whole = shuffle([stored], order)
+            self.b.store(self.output, self.b.let(first.written), whole, count * lanes)
+            return
+        for pixel in range(count):
+            value = shuffle([stored], order[pixel * lanes : (pixel + 1) * lanes])
+            self.b.store(self.output, self.b.let(first.moved(pixel, 0).written), value, lanes)
 
     def fetch_addend(self, place: Place, count: int) -> None:
         """Ask for what is going to be added to ``count`` outputs from a place on."""

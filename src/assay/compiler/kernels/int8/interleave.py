@@ -20,7 +20,7 @@ _BLOCK = 16  # bytes in which x86 and ARM interleave
 
 def most_channels(isa: Isa, dot: Dot) -> int:
     """Channels of the widest vector: as many as fill the interleaved registers."""
-    return (2 if dot.taps == 2 else 4) * isa.lanes()
+    return 4 * isa.lanes()
 
 
 def lanes_of(dot: Dot, channels: int) -> tuple[int, int]:
@@ -31,7 +31,7 @@ def lanes_of(dot: Dot, channels: int) -> tuple[int, int]:
 
 def instructions(dot: Dot) -> int:
     """Count loads and shuffles that interleave ``taps`` rows of the widest vector."""
-    return {4: 4 + 8, 2: 2 + 2, 1: 1}[dot.taps]
+    return 4 + 8 if dot.taps == 4 else 1
 
 
 def interleave(b: KernelBuilder, dot: Dot, rows: Sequence[Expr], channels: int) -> list[Expr]:
@@ -39,9 +39,6 @@ def interleave(b: KernelBuilder, dot: Dot, rows: Sequence[Expr], channels: int) 
     if dot.taps == 1:
         return list(rows)
     count, lanes = lanes_of(dot, channels)
-    if dot.taps == 2:
-        pairs = _interleaved(rows[0], rows[1], channels, _BLOCK // 2, count)
-        return [b.let(pair) for pair in pairs]
     # Bytes of two rows each make words, and words of both make quads.
     word_count = 2 if count == 4 else 1
     size = channels // word_count

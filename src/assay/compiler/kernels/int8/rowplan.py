@@ -72,5 +72,5 @@ def _cost(p: Conv2d, dot: Dot, sums: int, rows: int, columns: int) -> int:
     plan = plan_rows(p, dot, rows)
     seen = {j * p.stride_w + t * p.dilation_w for j in range(columns) for t in range(p.kernel_w)}
     interleaving = len(seen) * len(plan.groups) * instructions(dot)
-    adding = columns * p.kernel_w * len(plan.products) * sums * (1 if dot.fused else 2)
+    adding = columns * p.kernel_w * len(plan.products) * sums
     return (interleaving + adding) * -(-p.out_h // rows) * -(-p.out_w // columns)

@@ -72,15 +72,15 @@ class StoredRange:
 def split_lanes(isa: Isa, width: int) -> tuple[int, int]:
     """Return (vectors, lanes) of 32 bits that ``width`` bytes, a power of two, are worked on as."""
     for count in (4, 2):
-        if _packs(isa, count, width // count):
+        if packs(isa, count, width // count):
             return count, width // count
     return 1, width
 
 
 def lane_order(isa: Isa, count: int, lanes: int) -> tuple[int, ...]:
     """Return which byte each lane of ``count`` vectors becomes, vector after vector."""
-    block = 4 * count if _packs(isa, count, lanes) else lanes
-    inner = 4 if _packs(isa, count, lanes) else lanes
+    block = 4 * count if packs(isa, count, lanes) else lanes
+    inner = 4 if packs(isa, count, lanes) else lanes
     return tuple(
         block * (lane // inner) + inner * vector + lane % inner
         for vector in range(count)
@@ -100,13 +100,13 @@ def to_bytes(
 
     ``fit`` says that all of them would fit an int32: then packing limits them well enough.
     """
-    packs = _packs(isa, len(reals), lanes)
-    if not (fit and packs):
+    packing = packs(isa, len(reals), lanes)
+    if not (fit and packing):
         high = constant(target.high - target.zero_point, lanes)
         reals = [minimum(value, high) for value in reals]
     low = target.low - target.zero_point
     integers = [b.let(_nearest(isa, value, lanes, low)) for value in reals]
-    if not packs:
+    if not packing:
         return b.let(_narrow(integers, lanes, target))
     words = [
         b.let(_words(integers[i], integers[i + 1], lanes, target.zero_point))
@@ -125,7 +125,7 @@ def from_bytes(b: KernelBuilder, isa: Isa, value: Expr, count: int, lanes: int) 
     """Widen ``count * lanes`` bytes to int32 vectors; byte order as ``lane_order`` says."""
     width = count * lanes
     value = b.let(value)
-    if not _packs(isa, count, lanes):
+    if not packs(isa, count, lanes):
         if count == 1:
             return [b.let(cast("int32", value, lanes))]
         parts = (range(start, start + lanes) for start in range(0, width, lanes))
@@ -154,7 +154,8 @@ def nearest_real(isa: Isa, value: Expr, lanes: int, target: StoredRange) -> Expr
     return rounded(limited + magic, lanes) - magic
 
 
-def _packs(isa: Isa, count: int, lanes: int) -> bool:
+def packs(isa: Isa, count: int, lanes: int) -> bool:
+    """Tell whether ``count`` vectors of ``lanes`` are narrowed by packing one with another."""
     return (
         isa.arch == "x86_64" and count in (2, 4) and lanes in _PACK_WORDS and lanes <= isa.lanes()
     )
