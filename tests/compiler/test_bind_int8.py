@@ -182,3 +182,27 @@ def test_nchw_runs_in_integers_with_transposes_at_the_ends_only(tmp_path, dtype)
     ours, nhwc = open_build(build), open_build(assay.compile(path, layout="nhwc"))
     x = q.rng.integers(*LIMITS[dtype], (2, 9, 11, 3), dtype, endpoint=True)
     np.testing.assert_array_equal(ours(x), nhwc(x))
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8"])
+def test_nchw_of_one_channel_moves_nothing_and_stays_in_integers(tmp_path, dtype):
+    q = Quantized(dtype)
+    y, _ = q.conv(q.input((1, 9, 7, 1)), (1, 9, 7, 1), 8, 3)
+    log = check(q, y, tmp_path, layout="nchw")
+    assert floats(log) == []
+    (line,) = (each for each in log if each.startswith("[pass] BindInt8"))
+    assert "quantize" not in line, line
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8"])
+@pytest.mark.parametrize("name", ["MUL", "ADD"])
+def test_nchw_takes_constants_for_each_channel_as_integers(tmp_path, dtype, name):
+    q = Quantized(dtype)
+    x, shape = q.conv(q.input((1, 9, 7, 5)), (1, 9, 7, 5), 8, 3)
+    values = q.rng.integers(*LIMITS[dtype], 8).astype(dtype)
+    factor = q.graph.constant("factor", values, q.tensor(0.02, 9))
+    y = q.graph.op(name, [x[0], factor], shape, dtype, q.tensor(0.5))
+    y, _ = q.conv((y, 0.5), shape, 3)
+    log = check(q, y, tmp_path, layout="nchw", steps=2)
+    (line,) = (each for each in log if each.startswith("[pass] BindInt8"))
+    assert "quantize" not in line, line

@@ -117,7 +117,7 @@ class _Transposes(PyExprMutator):
     """Makes the transposes that are left cheaper.
 
     One that only moves axes of size 1 becomes a reshape: no element changes its place. Images of
-    one pixel have such, in front of a dense layer. With ``of_integers``, one behind dequantize goes
+    one pixel or of one channel have such. With ``of_integers``, what is behind dequantize goes
     before it, where it moves integers and leaves dequantize next to its convolution.
     """
 
@@ -133,7 +133,7 @@ class _Transposes(PyExprMutator):
         axes = [int(axis) for axis in call.attrs.axes or reversed(range(len(shape)))]
         kept = [axis for axis in axes if shape[axis] != 1]
         if kept == sorted(kept):
-            return relax.op.reshape(call.args[0], [shape[axis] for axis in axes])
+            call = relax.op.reshape(call.args[0], [shape[axis] for axis in axes])
         return self._before_dequantize(call) if self._of_integers else call
 
     def _before_dequantize(self, call: Any) -> Any:
@@ -144,7 +144,7 @@ class _Transposes(PyExprMutator):
         per_tensor = not tvm_api.static_shape(made.args[1])
         if not per_tensor or not isinstance(made.args[0], relax.Var):
             return call
-        moved = self.builder_.emit(relax.Call(call.op, [made.args[0]], call.attrs))
+        moved = self.builder_.emit(relax.Call(call.op, [made.args[0], *call.args[1:]], call.attrs))
         return relax.Call(made.op, [moved, *made.args[1:]], made.attrs)
 
 

@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from tvm import relax
+
 from assay.compiler import tvm_api
 from assay.compiler.kernels.int8.stored import SIGN_FLIP, StoredRange
 from assay.compiler.passes.chains import Graph
@@ -43,12 +45,24 @@ class Affine:
 
 
 def dequantized(graph: Graph, var: Any) -> tuple[Any, Affine] | None:
-    """Return the 8-bit variable and its quantization if ``var`` is a dequantized activation."""
-    if graph.calls(var) != "dequantize":
+    """Return the 8-bit variable and its quantization if ``var`` is a dequantized activation.
+
+    Of a constant that is reshaped after it, as the conversion to NCHW leaves one for each channel,
+    this is the reshaped constant.
+    """
+    inner = var
+    while graph.calls(inner) == "reshape":
+        inner = graph.value[inner].args[0]
+    if graph.calls(inner) != "dequantize":
         return None
-    call = graph.value[var]
+    call = graph.value[inner]
     affine = read_affine(call, str(call.args[0].ty.dtype))
-    return None if affine is None else (call.args[0], affine)
+    if affine is None or inner is var:
+        return None if affine is None else (call.args[0], affine)
+    value = tvm_api.constant_value(call.args[0])
+    if value is None:
+        return None
+    return relax.const(value.reshape(tvm_api.static_shape(var))), affine
 
 
 def quantized(graph: Graph, var: Any) -> tuple[Any, Affine, StoredRange, list[Any]] | None:
