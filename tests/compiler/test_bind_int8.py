@@ -206,3 +206,27 @@ def test_nchw_takes_constants_for_each_channel_as_integers(tmp_path, dtype, name
     log = check(q, y, tmp_path, layout="nchw", steps=2)
     (line,) = (each for each in log if each.startswith("[pass] BindInt8"))
     assert "quantize" not in line, line
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8"])
+@pytest.mark.parametrize("layout", ["nhwc", "nchw"])
+@pytest.mark.parametrize(("name", "to"), [("ARG_MAX", "int64"), ("ARG_MIN", "int32")])
+def test_classes_of_pixels_are_searched_where_the_layout_has_them(
+    tmp_path, dtype, layout, name, to
+):
+    q = Quantized(dtype)
+    y, shape = q.conv(q.input((1, 9, 7, 5)), (1, 9, 7, 5), 21)
+    axis = q.graph.constant("axis", np.int32([-1]))
+    y = q.graph.op(name, [y[0], axis], shape[:3], to, options={"output_type": to})
+    q.graph.output(y)
+    path = tmp_path / "model.tflite"
+    path.write_bytes(q.graph.build())
+    build = assay.compile(path, layout=layout)
+    (line,) = (each for each in build.log if each.startswith("[pass] BindInt8"))
+    assert "arg" not in line, line
+    assert ("1 permute_dims" in line) == (layout == "nchw"), line  # of the input
+    ours, reference = open_build(build), open_litert(path, reference=True)
+    x = q.rng.integers(*LIMITS[dtype], (1, 9, 7, 5), dtype, endpoint=True)
+    got, wanted = ours(x), reference(x)
+    assert got.dtype == wanted.dtype
+    assert np.mean(got == wanted) > 0.97  # sums may round to two equal classes

@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from assay.compiler.kernels.generator import Generator
 from assay.compiler.kernels.int8 import (
+    argmax,
     batch_matmul,
     concat,
     conv2d,
@@ -35,6 +36,7 @@ INT8_GENERATORS: Mapping[type, tuple[Generator, ...]] = MappingProxyType(
         QuantizedConv2d: (nchw_convolution, depthwise, conv2d),
         QuantizedDense: (dense,),
         QuantizedTransposedConv2d: (transposed,),
+        argmax.QuantizedArg: (argmax,),
         concat.QuantizedConcat: (concat,),
         concat.QuantizedPad: (concat,),
         convert.Dequantize: (convert,),

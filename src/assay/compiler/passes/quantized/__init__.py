@@ -21,6 +21,7 @@ from assay.compiler.passes.quantized import (
     movement,
     products,
     reductions,
+    searches,
     tables,
     transposed,
 )
@@ -50,6 +51,8 @@ READERS: tuple[Mapping[str, Reader], ...] = (
             "nn.avg_pool2d": reductions.read_average_pool,
             "nn.max_pool2d": reductions.read_max_pool,
             "nn.softmax": reductions.read_softmax,
+            "argmax": searches.read,
+            "argmin": searches.read,
             "nn.pad": movement.read_pad,
             "image.resize2d": movement.read_resize,
         }
