@@ -1,4 +1,4 @@
-"""Maximum and average pooling of stored tensors, NHWC, input and output of one quantization.
+"""Maximum and average pooling of stored tensors, input and output of one quantization; NHWC.
 
 An average divides the sum over the part of the window on the image by the size of that part and
 rounds half away from zero, as TFLite's kernel does, on the model's own integers: int8 or uint8.
@@ -51,9 +51,9 @@ class QuantizedPool2d:
 
 
 def applicable(problem: QuantizedPool2d) -> bool:
-    """Tell whether the window is small enough for exact division."""
+    """Tell whether activations are NHWC, and the window small enough for exact division."""
     p = problem.geometry
-    return p.kernel_h * p.kernel_w <= MOST_PIXELS
+    return p.layout == "NHWC" and p.kernel_h * p.kernel_w <= MOST_PIXELS
 
 
 def generate(problem: QuantizedPool2d, isa: Isa, name: str, parallel: int = 1) -> Any:
@@ -154,24 +154,37 @@ class _PoolWriter:
             b.store(self.output, target + offset, value, width)
 
     def _average(self, sums: list[Expr], lanes: int, taps: Expr) -> Expr:
-        b, problem = self.b, self.problem
-        zero = SIGN_FLIP if problem.signed else 0
-        taps = maximum(taps, 1)
-        half, shift = (_repeat(value, lanes) for value in (taps // 2, taps * zero))
-        divisor = b.let(cast("float32", _repeat(taps, lanes), lanes))
-        quotients = []
-        for total in sums:
-            own = b.let(total - shift)
-            above = own + half
-            if problem.signed:
-                above = tirx.Select(own > constant(0, lanes, "int32"), above, own - half)
-            quotient = cast("int32", cast("float32", above, lanes) / divisor, lanes)
-            quotients.append(cast("float32", quotient, lanes))
-        target = StoredRange(zero, problem.low, problem.high)
-        return to_bytes(b, self.isa, quotients, lanes, target, fit=True)
+        divisor = self.b.let(repeated(maximum(taps, 1), lanes))
+        return averages(self.b, self.isa, self.problem, sums, lanes, divisor)
 
 
-def _repeat(value: Expr, lanes: int) -> Expr:
+def averages(
+    b: IntegerKernelBuilder,
+    isa: Isa,
+    problem: QuantizedPool2d,
+    sums: list[Expr],
+    lanes: int,
+    divisor: Expr,
+) -> Expr:
+    """Return the bytes of sums of stored values that are of ``divisor`` pixels, a vector too."""
+    zero = SIGN_FLIP if problem.signed else 0
+    half = b.let(divisor >> constant(1, lanes, "int32"))
+    shift = b.let(divisor * constant(zero, lanes, "int32"))
+    real = b.let(cast("float32", divisor, lanes))
+    quotients = []
+    for total in sums:
+        own = b.let(total - shift)
+        above = own + half
+        if problem.signed:
+            above = tirx.Select(own > constant(0, lanes, "int32"), above, own - half)
+        quotient = cast("int32", cast("float32", above, lanes) / real, lanes)
+        quotients.append(cast("float32", quotient, lanes))
+    target = StoredRange(zero, problem.low, problem.high)
+    return to_bytes(b, isa, quotients, lanes, target, fit=True)
+
+
+def repeated(value: Expr, lanes: int) -> Expr:
+    """Return an int32 in all lanes."""
     if isinstance(value, int):
         return constant(value, lanes, "int32")
     return broadcast(value, lanes)

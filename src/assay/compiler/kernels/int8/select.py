@@ -23,6 +23,7 @@ from assay.compiler.kernels.int8 import (
     transposed,
 )
 from assay.compiler.kernels.int8.nchw import convolution as nchw_convolution
+from assay.compiler.kernels.int8.nchw import pool as nchw_pool
 from assay.compiler.kernels.int8.problem import (
     QuantizedBatchMatmul,
     QuantizedConv2d,
@@ -47,7 +48,7 @@ INT8_GENERATORS: Mapping[type, tuple[Generator, ...]] = MappingProxyType(
         elementwise.Requantize: (elementwise,),
         lookup.Lookup: (lookup,),
         mean.QuantizedMean: (mean,),
-        pool.QuantizedPool2d: (pool,),
+        pool.QuantizedPool2d: (nchw_pool, pool),
         resize.QuantizedResize: (resize,),
         softmax.QuantizedSoftmax: (softmax,),
     }

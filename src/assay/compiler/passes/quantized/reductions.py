@@ -11,7 +11,6 @@ from assay.compiler import tvm_api
 from assay.compiler.kernels.int8.mean import QuantizedMean
 from assay.compiler.kernels.int8.pool import QuantizedPool2d
 from assay.compiler.kernels.int8.softmax import QuantizedSoftmax
-from assay.compiler.kernels.pool import Pool2d
 from assay.compiler.passes.chains import Graph
 from assay.compiler.passes.nhwc_rules import TO_NHWC
 from assay.compiler.passes.quantized.affine import SHIFTS, clipped, dequantized, quantized
@@ -43,7 +42,7 @@ def read_max_pool(graph: Graph, var: Any) -> QuantizedOperator | None:
     """Read ``nn.max_pool2d`` of an 8-bit tensor, which needs no quantization to be known."""
     source = graph.value[var].args[0]
     window = read_window(graph.value[var], var)
-    if window is None or window.layout != "NHWC" or str(source.ty.dtype) not in SHIFTS:
+    if window is None or str(source.ty.dtype) not in SHIFTS:
         return None
     low, high, covered = clipped(graph, var)
     signed = str(source.ty.dtype) == "int8"
@@ -69,15 +68,8 @@ def read_average_pool(graph: Graph, var: Any) -> QuantizedOperator | None:
     if graph.calls(result) != "astype" or str(result.ty.dtype) != str(source.ty.dtype):
         return None
     low, high, covered = clipped(graph, result)
-    problem = QuantizedPool2d(_of_planes(window), str(source.ty.dtype) == "int8", low, high)
+    problem = QuantizedPool2d(window, str(source.ty.dtype) == "int8", low, high)
     return QuantizedOperator(problem, (var, result, *covered), (source,))
-
-
-def _of_planes(window: Pool2d) -> Pool2d:
-    """Return pooling in NCHW as pooling of that many images of one channel."""
-    if window.layout == "NHWC":
-        return window
-    return replace(window, layout="NHWC", batch=window.batch * window.channels, channels=1)
 
 
 def _rounds_half_away(graph: Graph, mean: Any, product: Any) -> bool:
