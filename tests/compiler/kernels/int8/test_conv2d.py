@@ -80,6 +80,23 @@ def test_threads_share_rows_lines_or_panels(case, parallel):
     check(conv2d, SHARED[case], "native", parallel)
 
 
+LINES = {
+    "dilated": Conv2d(1, 1, 1500, 96, 1, 1500, 20, 1, 3, pad_left=8, dilation_w=4),
+    "of three rows, one outside": Conv2d(1, 2, 500, 99, 1, 501, 9, 3, 5, pad_top=1, pad_left=3),
+    "every other pixel": Conv2d(2, 3, 3001, 65, 1, 1503, 9, 3, 1, 1, 2, 0, 3),
+    "beside the image": Conv2d(1, 1, 40, 384, 1, 1500, 9, 1, 1, pad_left=700),
+    "strides": Conv2d(2, 1, 3001, 48, 1, 1503, 16, 1, 8, 1, 2, 0, 5, groups=2),
+}
+
+
+@pytest.mark.parametrize("parallel", [1, 3])
+@pytest.mark.parametrize("text", MAIN_TARGETS)
+@pytest.mark.parametrize("case", LINES)
+def test_a_line_longer_than_the_caches(text, case, parallel):
+    problem = QuantizedConv2d(LINES[case], 77, StoredRange(100), **ASYMMETRIC)
+    check(conv2d, problem, text, parallel)
+
+
 def test_small_convolutions_stay_on_one_thread():
     function = conv2d.generate(conv(5, 5, 16, 16, 3), isa("native"), "kernel", 8)
     assert "T.parallel" not in function.script()

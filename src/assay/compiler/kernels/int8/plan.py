@@ -105,7 +105,7 @@ class Plan:
         count = b.let(self._at_most(self.part_tiles, tiles, tile))
         pixel = b.let(self.first_pixel(tile))
         pixels = b.let(self.end_pixel(tile + count) - pixel)
-        most = min(grid.pixels, self.part_tiles * (self.tiles.small + 1))
+        most = self.end_pixel(self.part_tiles) if self.splits_lines else grid.pixels
         image = b.let(index // (per_line * per_image))
         return Part(image, line, b.let(lines), self.part_lines, pixel, pixels, most), tile, count
 

@@ -12,7 +12,15 @@ from typing import Protocol
 
 from tvm import tirx
 
-from assay.compiler.kernels.builder import Buffer, Expr, KernelBuilder, constant, within
+from assay.compiler.kernels.builder import (
+    Buffer,
+    Expr,
+    KernelBuilder,
+    constant,
+    maximum,
+    minimum,
+    within,
+)
 from assay.compiler.kernels.int8.dot import Dot
 from assay.compiler.kernels.problem import Conv2d
 from assay.compiler.kernels.splits import column_vectors
@@ -160,46 +168,84 @@ class PaddedBand:
         return self.geometry.stride_w // self._column_stride * self.geometry.in_c
 
     def bytes_needed(self, lines: int, pixels: int) -> int:
-        """All rows that the lines look at, and what the last step may read on."""
-        return (self._rows(lines) * self.row_step + self.dot.taps) * element_bytes(self.dot)
+        """What the pixels look at of all rows, and what the last step may read on."""
+        columns = self._columns(pixels) * self.geometry.in_c
+        return (self._rows(lines) * columns + self.dot.taps) * element_bytes(self.dot)
 
     def open(self, b: KernelBuilder, source: Buffer, part: Part) -> tuple[Buffer, Expr]:
-        """Fill the band row by row."""
+        """Fill the band row by row, of part of a line as many columns as its pixels look at."""
         p = self.geometry
         size = self._rows(part.most_lines) * self.row_step + self.dot.taps
         space = b.workspace("band", size, self.dot.inputs)
         top = b.let(part.line * p.stride_h - p.pad_top)
+        columns, start = None, 0
+        if part.most_pixels < p.out_w:
+            first = b.let(part.pixel * (p.stride_w // self._column_stride))
+            columns, start = (first, b.let(first + self._columns(part.pixels))), first * p.in_c
         with b.serial(self._rows(part.lines)) as index:
             row = b.let(top + index * self._row_stride)
             target = b.let(index * self.row_step)
             inside = within(row, 0, p.in_h)
+            line = b.let((part.image * p.in_h + row) * (p.in_w * p.in_c))
             with b.when(inside):
-                line = b.let((part.image * p.in_h + row) * (p.in_w * p.in_c))
-                self._row(b, source, line, space, target)
+                self._row(b, source, line, space, target, columns)
             with b.when(not inside if isinstance(inside, bool) else tirx.Not(inside)):
-                fill(b, self.dot, self.zero_point, space, target, self.row_step)
-        return space, 0
+                self._border(b, space, target, columns)
+        return space, start
 
     def _rows(self, lines: Expr) -> Expr:
         p = self.geometry
         reach = (lines - 1) * (p.stride_h // self._row_stride)
         return reach + ((p.kernel_h - 1) * p.dilation_h + 1)
 
-    def _row(self, b: KernelBuilder, source: Buffer, line: Expr, space: Buffer, to: Expr) -> None:
+    def _columns(self, pixels: Expr) -> Expr:
+        p = self.geometry
+        reach = (pixels - 1) * (p.stride_w // self._column_stride)
+        return reach + ((p.kernel_w - 1) * p.dilation_w + 1)
+
+    def _row(
+        self,
+        b: KernelBuilder,
+        source: Buffer,
+        line: Expr,
+        space: Buffer,
+        to: Expr,
+        columns: tuple[Expr, Expr] | None,
+    ) -> None:
+        """Fill a row that is in the image: all of it, or ``columns`` from the first to the last."""
         p, stride = self.geometry, self._column_stride
         inside = [j for j in range(self.width) if 0 <= j * stride - p.pad_left < p.in_w]
         first, end = (inside[0], inside[-1] + 1) if inside else (0, 0)
-        fill(b, self.dot, self.zero_point, space, to, first * p.in_c)
-        rest = (self.width - end) * p.in_c
-        fill(b, self.dot, self.zero_point, space, to + end * p.in_c, rest)
         start = line + (first * stride - p.pad_left) * p.in_c
-        target = to + first * p.in_c
-        if stride == 1:
-            copy(b, self.dot, source, start, space, target, (end - first) * p.in_c)
-            return
-        with b.serial(end - first) as index:
+        if columns is None:
+            self._border(b, space, to, (0, first))
+            self._border(b, space, to, (end, self.width))
+            target = to + first * p.in_c
+            if stride == 1:
+                copy(b, self.dot, source, start, space, target, (end - first) * p.in_c)
+                return
+            count: Expr = end - first
+        else:
+            since = b.let(minimum(maximum(columns[0], first), columns[1]))
+            until = b.let(minimum(maximum(since, end), columns[1]))
+            self._border(b, space, to, (columns[0], since))
+            self._border(b, space, to, (until, columns[1]))
+            start = start + (since - first) * (stride * p.in_c)
+            target, count = to + since * p.in_c, until - since
+        with b.serial(count) as index:
             pixel = start + index * (stride * p.in_c)
             copy(b, self.dot, source, b.let(pixel), space, target + index * p.in_c, p.in_c)
+
+    def _border(
+        self, b: KernelBuilder, space: Buffer, to: Expr, columns: tuple[Expr, Expr] | None
+    ) -> None:
+        """Fill columns of a row, by default all, with zero points."""
+        size, (first, end) = self.geometry.in_c, columns or (0, self.width)
+        if isinstance(first, int) and isinstance(end, int):
+            fill(b, self.dot, self.zero_point, space, to + first * size, (end - first) * size)
+            return
+        with b.serial(end - first) as index:
+            fill(b, self.dot, self.zero_point, space, b.let(to + (first + index) * size), size)
 
 
 def element_bytes(dot: Dot) -> int:
