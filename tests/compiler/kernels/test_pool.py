@@ -47,11 +47,10 @@ def pooled(p, x):
             for column in range(left, left + p.kernel_w)
             if 0 <= row < p.in_h and 0 <= column < p.in_w
         ]
-        if p.kind == "max":
-            out[:, y, z] = np.max(taps, axis=0)
-        else:
-            count = p.kernel_h * p.kernel_w if p.count_padding else len(taps)
-            out[:, y, z] = np.sum(taps, axis=0) / count
+        if p.border is not None:
+            beside = p.kernel_h * p.kernel_w - len(taps)
+            taps += [np.full_like(out[:, y, z], p.border)] * beside
+        out[:, y, z] = (np.max if p.kind == "max" else np.mean)(taps, axis=0)
     return out
 
 
@@ -83,12 +82,15 @@ def test_the_whole_image(text, kind, channels, image):
 
 
 @pytest.mark.parametrize("text", TARGETS)
-@pytest.mark.parametrize("count_padding", [False, True])
-def test_an_average_may_count_the_padding(text, count_padding):
-    check(
-        pool_problem("average", (5, 6), 9, (3, 4), (1, 1), (2, 1), count_padding=count_padding),
-        text,
-    )
+@pytest.mark.parametrize("kind", ["max", "average"])
+@pytest.mark.parametrize("border", [None, 0.0])
+def test_padding_may_count(text, kind, border):
+    check(pool_problem(kind, (5, 6), 9, (3, 4), (1, 1), (2, 1), border=border), text)
+
+
+@pytest.mark.parametrize("border", [-3.5, 7.0])
+def test_a_border_of_any_value(border):
+    check(pool_problem("max", (5, 1), 35, (2, 2), (2, 1), (3, 1), border=border), "native")
 
 
 @pytest.mark.parametrize("text", TARGETS)

@@ -35,11 +35,11 @@ LOWEST = -3.4028234663852886e38  # what TFLite's MAX_POOL_2D starts from
 
 @dataclass(frozen=True)
 class Pool2d:
-    """Pooling of images in ``layout``; padding never enters a maximum.
+    """Pooling of images in ``layout``.
 
-    ``count_padding`` tells whether an average divides by the whole window (True) or, as TFLite
-    does, by the part of it on the image (False). Kernel parameters, in order: input, epilogue
-    operands, output.
+    ``border`` is the value of all pixels beside the image. If it is None, as TFLite's padding is,
+    they take no part: an average divides by how much of the window is on the image. In an average
+    it may only be 0. Kernel parameters, in order: input, epilogue operands, output.
     """
 
     kind: Literal["max", "average"]
@@ -57,7 +57,7 @@ class Pool2d:
     pad_left: int = 0
     dilation_h: int = 1
     dilation_w: int = 1
-    count_padding: bool = False
+    border: float | None = None
     epilogue: Epilogue = field(default=Epilogue())
     layout: Layout = "NHWC"
 
@@ -142,35 +142,40 @@ class _PoolWriter:
                 for run in split_columns(p.channels, self.isa.lanes(), PANEL_VECTORS):
                     with b.serial(run.count) as panel:
                         channel = b.let(run.start + panel * run.packed_columns)
-                        tile = self._window(run, batch, corner, rows, columns, channel)
-                        self._finish(tile, rows[1] * columns[1])
+                        taps = rows[1] * columns[1]
+                        tile = self._start(run, taps)
+                        self._window(tile, run, batch, corner, rows, columns, channel)
+                        self._finish(tile, taps)
                         self.epilogue.write_tile(
                             tile, self.output, Pixels(pixel, 1, 1), batch, channel, run.vectors
                         )
 
     def _window(
         self,
+        tile: RegisterTile,
         run: PanelRun,
         batch: Expr,
         corner: tuple[Expr, Expr],
         rows: tuple[Expr, Expr],
         columns: tuple[Expr, Expr],
         channel: Expr,
-    ) -> RegisterTile:
+    ) -> None:
         b, p = self.b, self.p
-        tile = self._start(run)
         with b.serial(rows[1], carry=tile) as i:
             image_row = corner[0] + (rows[0] + i) * p.dilation_h
             line = b.let((batch * p.in_h + image_row) * p.in_w + corner[1])
             with b.serial(columns[1], carry=tile) as j:
                 pixel = b.let(line + (columns[0] + j) * p.dilation_w)
                 self._take(tile, run, pixel, channel)
-        return tile
 
-    def _start(self, run: PanelRun) -> RegisterTile:
-        tile = self.b.registers(1, run.widths)
-        first = LOWEST if self.p.kind == "max" else 0.0
-        tile.fill([constant(first, lanes) for lanes in run.widths])
+    def _start(self, run: PanelRun, taps: Expr) -> RegisterTile:
+        """Begin a window of which ``taps`` are on the image."""
+        p, tile = self.p, self.b.registers(1, run.widths)
+        first = constant(LOWEST if p.kind == "max" else 0.0)
+        if p.kind == "max" and p.border is not None:
+            leaves = tirx.LT(taps, p.kernel_h * p.kernel_w)
+            first = self.b.let(tirx.Select(leaves, constant(max(p.border, LOWEST)), first))
+        tile.fill([broadcast(first, lanes) for lanes in run.widths])
         return tile
 
     def _take(self, tile: RegisterTile, run: PanelRun, pixel: Expr, channel: Expr) -> None:
@@ -186,7 +191,7 @@ class _PoolWriter:
         p = self.p
         if p.kind == "max":
             return
-        count: Expr = p.kernel_h * p.kernel_w if p.count_padding else taps
+        count: Expr = taps if p.border is None else p.kernel_h * p.kernel_w
         if isinstance(count, int):
             divisor = constant(float(count))
         else:

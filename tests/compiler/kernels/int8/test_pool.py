@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -22,19 +24,25 @@ from tests.compiler.kernels.int8.harness import (
 )
 
 
-def pooling(kind, height, width, channels, kernel, stride=1, padding="valid", batch=1, **fields):
+def pooling(
+    kind, height, width, channels, kernel, stride=1, padding="valid", batch=1, border=None, **fields
+):
     (kernel_h, kernel_w), (stride_h, stride_w) = pair(kernel), pair(stride)
     out_h, top = window(height, kernel_h, stride_h, padding=padding)
     out_w, left = window(width, kernel_w, stride_w, padding=padding)
     sizes = (batch, height, width, channels, out_h, out_w, kernel_h, kernel_w)
-    geometry = Pool2d(kind, *sizes, stride_h, stride_w, top, left)
+    geometry = Pool2d(kind, *sizes, stride_h, stride_w, top, left, border=border)
     return QuantizedPool2d(geometry, **{"signed": True, **fields})
 
 
 def expected(problem, x):
-    p = problem.geometry
     zero = 128 if problem.signed else 0
     x = x.astype(np.int64) - zero
+    p = problem.geometry
+    if p.border is not None:
+        sides = (p.pad_top, p.kernel_h), (p.pad_left, p.kernel_w)
+        x = np.pad(x, ((0, 0), *sides, (0, 0)), constant_values=int(p.border) - zero)
+        p = replace(p, pad_top=0, pad_left=0)
     result = np.zeros(p.output_shape, np.int64)
     for y, z in np.ndindex(p.out_h, p.out_w):
         rows = slice(max(y * p.stride_h - p.pad_top, 0), y * p.stride_h - p.pad_top + p.kernel_h)
@@ -101,18 +109,17 @@ def test_threads_share_rows(kind):
     stride=st.tuples(st.integers(1, 3), st.integers(1, 3)),
     padding=st.sampled_from(["same", "valid"]),
     signed=st.booleans(),
+    border=st.one_of(st.none(), st.integers(0, 255)),
 )
-def test_any_small_problem(text, kind, size, channels, kernel, stride, padding, signed):
-    check(pooling(kind, *size, channels, kernel, stride, padding, signed=signed), text)
+def test_any_small_problem(text, kind, size, channels, kernel, stride, padding, **fields):
+    check(pooling(kind, *size, channels, kernel, stride, padding, **fields), text)
 
 
 def test_huge_windows_are_not_applicable():
     assert not pool.applicable(pooling("average", 300, 300, 1, 300))
 
 
-@pytest.mark.parametrize(
-    "fields", [{"epilogue": Epilogue((unary("relu"),))}, {"count_padding": True}]
-)
+@pytest.mark.parametrize("fields", [{"epilogue": Epilogue((unary("relu"),))}, {"border": -1.0}])
 def test_what_only_float_pooling_does_is_refused(fields):
     with pytest.raises(ValueError, match="quantized pooling"):
         QuantizedPool2d(Pool2d("max", 1, 2, 2, 1, 1, 1, 2, 2, **fields), True)

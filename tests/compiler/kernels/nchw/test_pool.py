@@ -15,7 +15,8 @@ AFTER = Epilogue((bias(), residual(), clip(-2.0, 2.0)))
 CASES = {
     "max": pool_problem("max", (7, 8), 3, (3, 3), (2, 2), (1, 1)),
     "average": pool_problem("average", (7, 28), 3, (3, 3), (1, 1), (1, 1), epilogue=AFTER),
-    "counted": pool_problem("average", (9, 5), 2, (2, 3), (2, 2), (1, 1), count_padding=True),
+    "counted": pool_problem("average", (9, 5), 2, (2, 3), (2, 2), (1, 1), border=0.0),
+    "border": pool_problem("max", (4, 21), 3, (2, 3), (1, 2), (2, 1), border=-1.75),
     "whole": pool_problem("average", (12, 41), 2, (2, 2), (2, 2), batch=2),
     "wide": pool_problem("max", (3, 100), 2, (1, 9), (1, 3), (0, 4), epilogue=AFTER),
 }

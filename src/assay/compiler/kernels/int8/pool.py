@@ -1,7 +1,8 @@
 """Maximum and average pooling of stored tensors, input and output of one quantization; NHWC.
 
 An average divides the sum over the part of the window on the image by the size of that part and
-rounds half away from zero, as TFLite's kernel does, on the model's own integers: int8 or uint8.
+rounds half away from zero, as TFLite's kernel does, on the model's own integers: int8 or uint8. If
+a padding came before, the window is all on the padded image.
 """
 
 from __future__ import annotations
@@ -36,8 +37,9 @@ PANEL_VECTORS = {"max": 8, "average": 2}  # of bytes; sums take four registers e
 class QuantizedPool2d:
     """Pooling of uint8 (stored) images; ``signed`` says that the model's own integers are int8.
 
-    ``geometry`` is the float problem's, without epilogue. ``low`` and ``high`` are what a fused
-    activation lets through. Kernel parameters, in order: input, output.
+    ``geometry`` is the float problem's, without epilogue, its border a stored value. ``low``
+    and ``high`` are what a fused activation lets through. Kernel parameters, in order: input,
+    output.
     """
 
     geometry: Pool2d
@@ -46,8 +48,8 @@ class QuantizedPool2d:
     high: int = 255
 
     def __post_init__(self) -> None:
-        if self.geometry.epilogue.steps or self.geometry.count_padding:
-            raise ValueError(f"quantized pooling takes no epilogue and counts no padding: {self}")
+        if self.geometry.epilogue.steps or not 0 <= (self.geometry.border or 0) <= 255:
+            raise ValueError(f"quantized pooling takes no epilogue, and a byte as border: {self}")
 
 
 def applicable(problem: QuantizedPool2d) -> bool:
@@ -88,14 +90,23 @@ class _PoolWriter:
                     with b.serial(run.count) as panel:
                         channel = b.let(run.start + panel * run.packed_columns)
                         first = (row * p.stride_h - p.pad_top, column * p.stride_w - p.pad_left)
-                        tile = self._start(run)
+                        taps = b.let(rows[1] * columns[1])
+                        tile = self._start(run, taps)
                         self._window(tile, run, image, first, rows, columns, channel)
                         target = b.let(p.epilogue.placement(p.output_shape).place(pixel, channel))
-                        self._store(tile, run, target, b.let(rows[1] * columns[1]))
+                        self._store(tile, run, target, taps)
 
-    def _start(self, run: PanelRun) -> SumTile:
-        if self.problem.geometry.kind == "max":
+    def _start(self, run: PanelRun, taps: Expr) -> SumTile:
+        """Begin a window of which ``taps`` are on the image."""
+        p = self.problem.geometry
+        if p.kind == "max":
             tile = SumTile(self.b, 1, run.widths, "uint8")
+            if p.border is not None:
+                leaves = tirx.LT(taps, p.kernel_h * p.kernel_w)
+                border, none = (constant(value, 1, "uint8") for value in (p.border, 0))
+                first = self.b.let(tirx.Select(leaves, border, none))
+                tile.fill([broadcast(first, width) for width in tile.widths])
+                return tile
         else:
             lanes = [lane for width in run.widths for lane in self._lanes(width)]
             tile = SumTile(self.b, 1, tuple(lanes))
@@ -154,7 +165,14 @@ class _PoolWriter:
             b.store(self.output, target + offset, value, width)
 
     def _average(self, sums: list[Expr], lanes: int, taps: Expr) -> Expr:
-        divisor = self.b.let(repeated(maximum(taps, 1), lanes))
+        p = self.problem.geometry
+        if p.border is None:
+            divisor = self.b.let(repeated(maximum(taps, 1), lanes))
+        else:
+            window = p.kernel_h * p.kernel_w
+            divisor = repeated(window, lanes)
+            beside = self.b.let(repeated((window - taps) * int(p.border), lanes))
+            sums = [total + beside for total in sums]
         return averages(self.b, self.isa, self.problem, sums, lanes, divisor)
 
 

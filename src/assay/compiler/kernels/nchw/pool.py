@@ -69,7 +69,8 @@ class _Writer:
         with loop(p.batch * p.channels) as plane:
             space = b.workspace("unrolled", band.size)
             image = b.let(plane * (p.in_h * p.in_w))
-            beside = LOWEST if p.kind == "max" else 0.0
+            nothing = LOWEST if p.kind == "max" else 0.0
+            beside = nothing if p.border is None else max(p.border, LOWEST)
             with b.serial(-(-p.out_h // band.lines)) as index:
                 line = b.let(minimum(index * band.lines, p.out_h - band.lines))
                 band.fill(b, self.source, image, space, 0, line, self.isa.lanes(), beside)
@@ -116,7 +117,7 @@ class _Writer:
         b, p = self.b, self.p
         whole = p.rows.complete_outputs() == range(p.out_h)
         whole = whole and p.columns.complete_outputs() == range(p.out_w)
-        if p.kind == "max" or p.count_padding or whole:
+        if p.kind == "max" or p.border is not None or whole:
             return None
         counts = b.workspace("counts", p.out_h * p.out_w)
         across = [sum(p.columns.inside(x, t) for t in range(p.kernel_w)) for x in range(p.out_w)]

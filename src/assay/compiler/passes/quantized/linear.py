@@ -10,6 +10,7 @@ from assay.compiler.kernels.int8.problem import QuantizedConv2d, QuantizedDense
 from assay.compiler.kernels.problem import Dense
 from assay.compiler.passes.chains import Graph
 from assay.compiler.passes.convolutions import read_convolution, weights_hwio
+from assay.compiler.passes.padding import read_padding
 from assay.compiler.passes.quantized.affine import dequantized
 from assay.compiler.passes.quantized.layer import Layer, Sums, completed, with_addition
 from assay.compiler.passes.quantized.operator import QuantizedOperator
@@ -40,9 +41,13 @@ def read_layer(graph: Graph, var: Any) -> Layer | None:
     if ordered is None:
         return None
     values, scales = ordered
+    tensor, affine = source
+    padding = read_padding(graph, tensor, geometry.layout) if convolution else None
+    if padding is not None and padding.value == affine.zero_point:
+        tensor, geometry = padding.source, padding.taken_by(geometry)
     make = partial(QuantizedConv2d if convolution else QuantizedDense, geometry)
     zero_point = weights.zero_point
-    sums = Sums(make, (var,), (source[0],), source[1], scales, zero_point, (values,))
+    sums = Sums(make, (var,), (tensor,), affine, scales, zero_point, (values,))
     return completed(graph, sums)
 
 

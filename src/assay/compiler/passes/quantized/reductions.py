@@ -11,11 +11,12 @@ from assay.compiler import tvm_api
 from assay.compiler.kernels.int8.mean import QuantizedMean
 from assay.compiler.kernels.int8.pool import QuantizedPool2d
 from assay.compiler.kernels.int8.softmax import QuantizedSoftmax
+from assay.compiler.kernels.pool import Pool2d
 from assay.compiler.passes.chains import Graph
 from assay.compiler.passes.nhwc_rules import TO_NHWC
 from assay.compiler.passes.quantized.affine import SHIFTS, clipped, dequantized, quantized
 from assay.compiler.passes.quantized.operator import QuantizedOperator
-from assay.compiler.passes.readers.pool import read_window
+from assay.compiler.passes.readers.pool import read_window, with_padding
 
 
 def read_mean(graph: Graph, var: Any) -> QuantizedOperator | None:
@@ -46,6 +47,7 @@ def read_max_pool(graph: Graph, var: Any) -> QuantizedOperator | None:
         return None
     low, high, covered = clipped(graph, var)
     signed = str(source.ty.dtype) == "int8"
+    window, source = _with_padding(graph, window, source)
     problem = QuantizedPool2d(window, signed, low, high)
     return QuantizedOperator(problem, (var, *covered), (source,))
 
@@ -54,7 +56,7 @@ def read_average_pool(graph: Graph, var: Any) -> QuantizedOperator | None:
     """Read a mean of raw integers, rounded half away from zero: what AVERAGE_POOL_2D is."""
     call = graph.value[var]
     window = read_window(call, var)
-    if window is None or window.count_padding:
+    if window is None or window.border is not None:
         return None
     if graph.calls(call.args[0]) != "astype":
         return None
@@ -68,8 +70,19 @@ def read_average_pool(graph: Graph, var: Any) -> QuantizedOperator | None:
     if graph.calls(result) != "astype" or str(result.ty.dtype) != str(source.ty.dtype):
         return None
     low, high, covered = clipped(graph, result)
+    window, source = _with_padding(graph, window, source)
     problem = QuantizedPool2d(window, str(source.ty.dtype) == "int8", low, high)
     return QuantizedOperator(problem, (var, result, *covered), (source,))
+
+
+def _with_padding(graph: Graph, window: Pool2d, source: Any) -> tuple[Pool2d, Any]:
+    """Take over the padding of an 8-bit image in NHWC; the border becomes a stored value."""
+    padded = with_padding(graph, window, source) if window.layout == "NHWC" else None
+    if padded is None:
+        return window, source
+    window, image, _ = padded
+    assert window.border is not None
+    return replace(window, border=window.border + SHIFTS[str(source.ty.dtype)]), image
 
 
 def _rounds_half_away(graph: Graph, mean: Any, product: Any) -> bool:

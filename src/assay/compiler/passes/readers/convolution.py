@@ -10,7 +10,8 @@ import numpy as np
 from assay.compiler import tvm_api
 from assay.compiler.kernels import pointwise
 from assay.compiler.passes.chains import Graph
-from assay.compiler.passes.convolutions import image_extents, read_convolution, weights_hwio
+from assay.compiler.passes.convolutions import read_convolution, weights_hwio
+from assay.compiler.passes.padding import read_padding
 from assay.compiler.passes.readers.operator import Operator
 
 
@@ -29,22 +30,12 @@ def read(graph: Graph, var: Any) -> Operator | None:
 
 
 def _with_padding(graph: Graph, operator: Operator) -> Operator:
-    """Take over the padding of the image with zeros, if nothing else uses the padded image."""
-    padded = operator.inputs[0]
-    if not _absorbs(graph, padded, "nn.pad"):
+    """Take over the padding of the image with zeros."""
+    padding = read_padding(graph, operator.inputs[0], operator.problem.layout)
+    if padding is None or padding.value != 0:
         return operator
-    call = graph.value[padded]
-    source, p = call.args[0], operator.problem
-    widths = [int(width) for width in call.attrs.pad_width]
-    around = {axis: widths[2 * i : 2 * i + 2] for i, axis in enumerate(p.layout)}
-    spatial = around["N"] == [0, 0] == around["C"] and min(widths) >= 0
-    zeros = float(call.attrs.pad_value) == 0 and str(call.attrs.pad_mode) == "constant"
-    if not spatial or not zeros:
-        return operator
-    _, in_h, in_w, _ = image_extents(source, p.layout)
-    pads = {"pad_top": p.pad_top + around["H"][0], "pad_left": p.pad_left + around["W"][0]}
-    problem = replace(p, in_h=in_h, in_w=in_w, **pads)
-    return replace(operator, problem=problem, inputs=(source,), absorbed=(padded,))
+    problem, source = padding.taken_by(operator.problem), padding.source
+    return replace(operator, problem=problem, inputs=(source,), absorbed=padding.padded)
 
 
 def _with_gate(graph: Graph, operator: Operator) -> Operator:

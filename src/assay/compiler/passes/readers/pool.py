@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+import math
+from dataclasses import replace
+from typing import Any, Literal, get_args
 
 from assay.compiler import tvm_api
 from assay.compiler.kernels.pool import Pool2d
@@ -10,6 +12,7 @@ from assay.compiler.kernels.problem import Layout
 from assay.compiler.kernels.reduction import Reduction
 from assay.compiler.passes.chains import Graph
 from assay.compiler.passes.convolutions import image_extents
+from assay.compiler.passes.padding import read_padding
 from assay.compiler.passes.readers.operator import Operator
 
 
@@ -26,7 +29,27 @@ def read(graph: Graph, var: Any) -> Operator | None:
         outer = problem.batch * problem.channels // inner
         reduction = Reduction(kind, outer, problem.in_h * problem.in_w, inner)
         return Operator(reduction, (var,), (source,))
-    return Operator(problem, (var,), (source,))
+    padded = with_padding(graph, problem, source)
+    if padded is None or (problem.kind == "average" and padded[0].border != 0):
+        return Operator(problem, (var,), (source,))
+    problem, source, covered = padded
+    return Operator(problem, (var,), (source,), absorbed=covered)
+
+
+def with_padding(
+    graph: Graph, problem: Pool2d, source: Any
+) -> tuple[Pool2d, Any, tuple[Any, ...]] | None:
+    """Take over the padding of an image with a constant.
+
+    Return the problem with that border, the image inside and the variables in between; None if
+    there is no padding, or windows leave the padded image, what is beside which takes no part.
+    """
+    padding = read_padding(graph, source, problem.layout)
+    windows = problem.rows, problem.columns
+    whole = all(len(each.complete_outputs()) == each.out_size for each in windows)
+    if padding is None or not whole or math.isnan(padding.value):
+        return None
+    return replace(padding.taken_by(problem), border=padding.value), padding.source, padding.padded
 
 
 def read_window(call: Any, var: Any) -> Pool2d | None:
@@ -41,13 +64,15 @@ def read_window(call: Any, var: Any) -> Pool2d | None:
     stride_h, stride_w = (int(value) for value in attrs.strides)
     dilation_h, dilation_w = (int(value) for value in attrs.dilation)
     pad_top, pad_left = (int(value) for value in attrs.padding[:2])
+    kind: Literal["max", "average"]
+    kind = "max" if tvm_api.op_name(call) == "nn.max_pool2d" else "average"
     problem = Pool2d(
-        "max" if tvm_api.op_name(call) == "nn.max_pool2d" else "average",
-        batch, in_h, in_w, channels, out_h, out_w, kernel_h, kernel_w, stride_h, stride_w,
-        pad_top, pad_left, dilation_h, dilation_w, bool(attrs.count_include_pad),
+        kind, batch, in_h, in_w, channels, out_h, out_w, kernel_h, kernel_w, stride_h, stride_w,
+        pad_top, pad_left, dilation_h, dilation_w,
+        border=0.0 if kind == "average" and attrs.count_include_pad else None,
         layout="NCHW" if layout == "NCHW" else "NHWC",
     )  # fmt: skip
-    if problem.kind == "average" and problem.count_padding and _leaves_padding(call, problem):
+    if problem.border is not None and _leaves_padding(call, problem):
         return None
     return problem
 

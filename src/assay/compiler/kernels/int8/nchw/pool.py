@@ -29,9 +29,12 @@ _MOST_COPIES = 1 << 10  # of that code
 
 
 def applicable(problem: QuantizedPool2d) -> bool:
-    """Tell whether activations are NCHW and every window, not too wide, sees some pixel."""
+    """Tell whether activations are NCHW and every window, not too wide, sees some pixel.
+
+    What is beside the image has to take no part.
+    """
     p = problem.geometry
-    if p.layout != "NCHW" or p.epilogue.inside is not None:
+    if p.layout != "NCHW" or p.epilogue.inside is not None or p.border is not None:
         return False
     if p.covers_image:
         return p.kernel_h * p.kernel_w <= MOST_PIXELS
