@@ -8,6 +8,7 @@ variables that it reads and that one. Only FuseOps renames results; it is watche
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -102,19 +103,27 @@ class Trace:
             own = {operator for operator in operators if chief[operator] in inside}
             beside = operators - own
             if not operators:
-                near = [calls[position][2] for position in users[var.name]]
-                beside = {
-                    self._values[name].operator
-                    for each in near
-                    for name in each
-                    if name in self._values
-                }
+                beside = self._served(calls, users, var)
             if not operators and not beside:
                 sources = (a.name for a in call.args[1] if isinstance(a, relax.Var))
                 beside = {found for s in sources if (found := operator_of(s)) is not None}
             attrs = self._final[call.args[0]].attrs
             described.append(_call(call, attrs, self._layers(own), self._layers(beside)))
         return tuple(described)
+
+    def _served(
+        self, calls: list[tuple[Any, Any, set[str]]], users: Mapping[str, list[int]], var: Any
+    ) -> set[int]:
+        """Return the operators that use a variable next, behind calls that belong to none."""
+        found: set[int] = set()
+        positions = list(users[var.name])
+        for position in positions:
+            user, _, inside = calls[position]
+            operators = {self._values[name].operator for name in inside if name in self._values}
+            found |= operators
+            if not operators:  # names of variables need not be unique
+                positions += [each for each in users[user.name] if each not in positions]
+        return found
 
     def _chief_values(self) -> dict[int, str]:
         """Return, for each operator, the variable that stands for its own work."""
