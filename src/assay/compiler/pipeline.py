@@ -13,13 +13,13 @@ from assay.compiler.config import Config
 from assay.compiler.passes.bind_int8 import bind_int8
 from assay.compiler.passes.bind_kernels import bind_kernels
 from assay.compiler.passes.bound import BoundKernels
+from assay.compiler.passes.change_layout import to_nhwc
 from assay.compiler.passes.convert_layout import convert_layout
 from assay.compiler.passes.fold_weights import fold_weights
 from assay.compiler.passes.legalize import legalize_ops
 from assay.compiler.passes.scale_integers import scale_integers
 from assay.compiler.passes.schedule_loops import schedule_loops
 from assay.compiler.passes.sum_integers import sum_integers
-from assay.compiler.passes.to_nhwc import to_nhwc
 from assay.compiler.passes.write_in_place import write_in_place
 from assay.compiler.remarks.log import Log
 from assay.compiler.target import ResolvedTarget

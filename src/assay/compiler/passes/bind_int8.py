@@ -20,7 +20,7 @@ from assay.compiler.kernels.int8.convert import Shift
 from assay.compiler.kernels.select import generator_for
 from assay.compiler.passes.bound import PLANNED_TASKS, BoundKernel, BoundKernels
 from assay.compiler.passes.chains import Graph
-from assay.compiler.passes.nhwc_rules import TO_NCHW, TO_NHWC
+from assay.compiler.passes.layouts import TO_NCHW, TO_NHWC
 from assay.compiler.passes.quantized import MOVES, QuantizedOperator, claimable
 from assay.compiler.passes.quantized.affine import SHIFTS
 from assay.compiler.remarks.log import Log

@@ -65,7 +65,7 @@ class Graph:
         self.taken: set[Any] = set()
         self.users: dict[Any, list[Any]] = {}
         for var, value in self.bindings:
-            for argument in _arguments(value):
+            for argument in arguments(value):
                 self.users.setdefault(argument, []).append(var)
         # The function's own result counts as a user: it has to stay a variable.
         self.users.setdefault(function.body.body, []).append(None)
@@ -81,13 +81,14 @@ class Graph:
         return users[0] if len(users) == 1 else None
 
 
-def _arguments(value: Any) -> Iterator[Any]:
+def arguments(value: Any) -> Iterator[Any]:
+    """Return the expressions that a binding's value is made of, those in tuples included."""
     if hasattr(value, "args"):
         for argument in value.args:
-            yield from _arguments(argument)
+            yield from arguments(argument)
     elif hasattr(value, "fields"):
         for item in value.fields:
-            yield from _arguments(item)
+            yield from arguments(item)
     else:
         yield value
 

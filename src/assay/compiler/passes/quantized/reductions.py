@@ -13,7 +13,7 @@ from assay.compiler.kernels.int8.pool import QuantizedPool2d
 from assay.compiler.kernels.int8.softmax import QuantizedSoftmax
 from assay.compiler.kernels.pool import Pool2d
 from assay.compiler.passes.chains import Graph
-from assay.compiler.passes.nhwc_rules import TO_NHWC
+from assay.compiler.passes.layouts import TO_NHWC
 from assay.compiler.passes.quantized.affine import SHIFTS, clipped, dequantized, quantized
 from assay.compiler.passes.quantized.operator import QuantizedOperator
 from assay.compiler.passes.readers.pool import read_window, with_padding

@@ -7,7 +7,7 @@ from typing import Any
 from assay.compiler import tvm_api
 from assay.compiler.kernels.int8.argmax import QuantizedArg
 from assay.compiler.passes.chains import Graph
-from assay.compiler.passes.nhwc_rules import axes
+from assay.compiler.passes.layouts import axes
 from assay.compiler.passes.quantized.affine import SHIFTS
 from assay.compiler.passes.quantized.operator import QuantizedOperator
 

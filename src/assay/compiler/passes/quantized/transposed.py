@@ -10,7 +10,7 @@ from assay.compiler import tvm_api
 from assay.compiler.kernels.int8.problem import QuantizedTransposedConv2d
 from assay.compiler.kernels.transposed import TransposedConv2d
 from assay.compiler.passes.chains import Graph
-from assay.compiler.passes.nhwc_rules import TO_NCHW, TO_NHWC
+from assay.compiler.passes.layouts import TO_NCHW, TO_NHWC
 from assay.compiler.passes.quantized.affine import dequantized
 from assay.compiler.passes.quantized.layer import Layer, Sums, completed, with_addition
 from assay.compiler.passes.quantized.operator import QuantizedOperator
@@ -34,7 +34,7 @@ def read_layer(graph: Graph, var: Any) -> Layer | None:
     if problem is None or weights is None:
         return None
     ordered = weights.per_output(partial(weights_hwio, problem))
-    before, after = _reshaped(graph, call.args[0]), graph.only_user(var)
+    before, after = call.args[0], graph.only_user(var)
     source_nchw, result_nchw = order(graph, before) != TO_NCHW, order(graph, after) != TO_NHWC
     source = dequantized(graph, before if source_nchw else graph.value[before].args[0])
     if ordered is None or source is None:
@@ -50,14 +50,6 @@ def read_layer(graph: Graph, var: Any) -> Layer | None:
         return None
     layer, *result = found
     return replace(layer, source_nchw=source_nchw, result_nchw=result_nchw), *result
-
-
-def _reshaped(graph: Graph, expr: Any) -> Any:
-    """Look through a reshape to the same shape, which the conversion to NCHW leaves."""
-    if graph.calls(expr) != "reshape":
-        return expr
-    inner = graph.value[expr].args[0]
-    return inner if tvm_api.static_shape(inner) == tvm_api.static_shape(expr) else expr
 
 
 def _extended(

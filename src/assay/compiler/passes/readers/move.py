@@ -11,7 +11,7 @@ from typing import Any
 from assay.compiler import tvm_api
 from assay.compiler.kernels.move import BITS, Box, Loop, Move, joined
 from assay.compiler.passes.chains import Graph
-from assay.compiler.passes.nhwc_rules import axes as permuted_axes
+from assay.compiler.passes.layouts import axes as permuted_axes
 from assay.compiler.passes.readers.operator import Operator
 
 _MOST_BOXES = 32  # each has code of its own

@@ -10,7 +10,7 @@ import numpy as np
 from assay.compiler import tvm_api
 from assay.compiler.kernels.transposed import TransposedConv2d
 from assay.compiler.passes.chains import Graph
-from assay.compiler.passes.nhwc_rules import TO_NCHW, TO_NHWC
+from assay.compiler.passes.layouts import TO_NCHW, TO_NHWC
 from assay.compiler.passes.readers.operator import Operator
 
 if TYPE_CHECKING:
