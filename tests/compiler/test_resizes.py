@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from tests.compiler.test_bind_int8 import Quantized
+from tests.compiler.test_bind_int8 import check as check_integers
 from tests.compiler.test_bind_kernels import check, conv, start
 
 OPTIONS = [{}, {"align_corners": True}, {"half_pixel_centers": True}]
@@ -39,3 +41,34 @@ def test_a_resized_image_with_two_users_is_made_once(tmp_path):
     y = resized(graph, x, "NEAREST_NEIGHBOR", (5, 16), 5)
     graph.output(y, graph.op("TANH", [y], (2, 5, 16, 5)))
     assert check(graph, tmp_path) == "2 call_tir"
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8"])
+@pytest.mark.parametrize("layout", ["nhwc", "nchw"])
+@pytest.mark.parametrize("options", OPTIONS)
+@pytest.mark.parametrize("size", [(18, 14), (5, 16), (13, 10)])
+def test_pixels_of_integers_are_picked_by_one_kernel(tmp_path, dtype, layout, options, size):
+    q = Quantized(dtype)
+    y, _ = q.conv(q.input((1, 9, 7, 5)), (1, 9, 7, 5), 19)
+    sizes = q.graph.constant("size", np.array(size, np.int32))
+    out = (1, *size, 19)
+    inputs, scale = [y[0], sizes], q.tensor(y[1], -5)
+    name = "RESIZE_NEAREST_NEIGHBOR"
+    y = q.graph.op(name, inputs, out, dtype, scale, options=options), y[1]
+    log = check_integers(q, y, tmp_path, layout=layout)
+    (line,) = (each for each in log if each.startswith("[pass] BindInt8"))
+    assert "take" not in line, line
+    assert "resize2d" not in line, line
+    transposes = sum(each.startswith("[layout]") for each in log)
+    assert transposes == {"nhwc": 0, "nchw": 2}[layout]
+
+
+def test_mirrored_borders_of_integers_are_one_kernel(tmp_path):
+    q = Quantized()
+    x = q.input((1, 9, 7, 5))
+    widths = q.graph.constant("widths", np.array([[0, 0], [2, 1], [3, 2], [0, 0]], np.int32))
+    scale = q.tensor(0.05, 3)
+    y = q.graph.op("MIRROR_PAD", [x[0], widths], (1, 12, 12, 5), "int8", scale)
+    log = check_integers(q, (y, 0.05), tmp_path, steps=0)
+    (line,) = (each for each in log if each.startswith("[pass] BindInt8"))
+    assert "take" not in line, line

@@ -39,6 +39,11 @@ class Resampling:
         """How many inputs an output is made of."""
         return len(self.sources[0])
 
+    @property
+    def picks(self) -> tuple[int, ...]:
+        """The inputs of outputs that are made of one each."""
+        return tuple(source for (source,) in self.sources)
+
 
 def picked(inputs: int, sources: list[int]) -> Resampling:
     """Take single inputs."""

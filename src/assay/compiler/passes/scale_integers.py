@@ -10,9 +10,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
 import tvm
 from tvm import relax
 from tvm.relax.expr_functor import PyExprMutator, mutator
@@ -25,15 +24,12 @@ from assay.compiler.kernels.int8.elementwise import (
     Requantize,
 )
 from assay.compiler.kernels.int8.mean import QuantizedMean
+from assay.compiler.kernels.int8.mixing import Mixing, QuantizedResize, mixings
 from assay.compiler.kernels.int8.problem import Linear
-from assay.compiler.kernels.int8.resize import BITS, QuantizedResize, tables
 from assay.compiler.kernels.int8.stored import StoredRange
 from assay.compiler.passes.chains import Graph
 from assay.compiler.passes.quantized import QuantizedOperator, claimable
 from assay.compiler.passes.quantized.affine import SHIFTS
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 
 def scale_integers() -> Any:
@@ -145,28 +141,25 @@ class _Writer:
         return relax.op.clip(self._result(stored), target.low - shift, target.high - shift)
 
     def resized(self, problem: QuantizedResize, image: Any, layout: str) -> Any:
-        """Interpolate integers as the kernel does; None for nearest neighbours: values move."""
-        if problem.kind == "nearest":
-            return None
-        rows, columns = tables(problem)
+        """Interpolate integers as the kernel does."""
+        rows, columns = mixings(problem)
+        bits = rows.bits + columns.bits
         lines = self._operand(self._mixed(image, rows, layout.index("H")))
         total = self._own(self._mixed(lines, columns, layout.index("W")))
-        # Halves away from zero: those below zero are one less before the shift, which rounds down.
-        below = self._result(relax.op.right_shift(total, relax.const(31, "int32")))
-        half = self._result(relax.op.add(below, relax.const(1 << (2 * BITS - 1), "int32")))
-        raised = self._result(relax.op.add(total, half))
-        steps = self._result(relax.op.right_shift(raised, relax.const(2 * BITS, "int32")))
-        return relax.op.astype(steps, str(image.ty.dtype))
+        if bits:
+            # Halves away from zero: those below zero are one less before the shift, which floors.
+            below = self._result(relax.op.right_shift(total, relax.const(31, "int32")))
+            half = self._result(relax.op.add(below, relax.const(1 << (bits - 1), "int32")))
+            raised = self._result(relax.op.add(total, half))
+            total = self._result(relax.op.right_shift(raised, relax.const(bits, "int32")))
+        return relax.op.astype(total, str(image.ty.dtype))
 
-    def _mixed(self, tensor: Any, table: NDArray[np.int32], axis: int) -> Any:
-        """Return int32 mixtures of neighbours along an axis, in units of 1/1024.
-
-        ``table`` is int32 [size, 3]: lower source, upper source, weight of the upper one.
-        """
-        lower, upper, weights = table.T
+    def _mixed(self, tensor: Any, mixing: Mixing, axis: int) -> Any:
+        """Return int32 mixtures of neighbours along an axis, in units of its weights."""
+        lower, upper, weights = mixing.table.T
         shape = [-1 if index == axis else 1 for index in range(len(tensor.ty.shape))]
         parts = []
-        for source, weight in ((lower, (1 << BITS) - weights), (upper, weights)):
+        for source, weight in ((lower, (1 << mixing.bits) - weights), (upper, weights)):
             taken = self._operand(relax.op.take(tensor, relax.const(source), axis, mode="clip"))
             integers = self._operand(relax.op.astype(taken, "int32"))
             weighed = relax.op.multiply(integers, relax.const(weight.reshape(shape)))

@@ -17,11 +17,13 @@ from assay.compiler.kernels.int8 import (
     elementwise,
     lookup,
     mean,
+    pick,
     pool,
     resize,
     softmax,
     transposed,
 )
+from assay.compiler.kernels.int8.mixing import QuantizedResize
 from assay.compiler.kernels.int8.nchw import convolution as nchw_convolution
 from assay.compiler.kernels.int8.nchw import pool as nchw_pool
 from assay.compiler.kernels.int8.problem import (
@@ -48,8 +50,9 @@ INT8_GENERATORS: Mapping[type, tuple[Generator, ...]] = MappingProxyType(
         elementwise.Requantize: (elementwise,),
         lookup.Lookup: (lookup,),
         mean.QuantizedMean: (mean,),
+        pick.QuantizedPick: (pick,),
         pool.QuantizedPool2d: (nchw_pool, pool),
-        resize.QuantizedResize: (resize,),
+        QuantizedResize: (resize,),
         softmax.QuantizedSoftmax: (softmax,),
     }
 )

@@ -55,6 +55,7 @@ READERS: tuple[Mapping[str, Reader], ...] = (
             "argmin": searches.read,
             "nn.pad": movement.read_pad,
             "image.resize2d": movement.read_resize,
+            "take": movement.read_take,
         }
     ),
     MappingProxyType({"quantize": borders.read_quantize, "dequantize": borders.read_dequantize}),

@@ -9,7 +9,8 @@ import numpy as np
 from assay.compiler import tvm_api
 from assay.compiler.kernels.int8.concat import QuantizedConcat, QuantizedPad
 from assay.compiler.kernels.int8.elementwise import Operand
-from assay.compiler.kernels.int8.resize import QuantizedResize
+from assay.compiler.kernels.int8.mixing import QuantizedResize
+from assay.compiler.kernels.int8.pick import QuantizedPick
 from assay.compiler.kernels.int8.stored import StoredRange
 from assay.compiler.passes.chains import Graph
 from assay.compiler.passes.convolutions import image_extents
@@ -23,6 +24,7 @@ from assay.compiler.passes.quantized.affine import (
 )
 from assay.compiler.passes.quantized.elementwise import operand
 from assay.compiler.passes.quantized.operator import QuantizedOperator
+from assay.compiler.passes.readers.resize import picked_pixels, resampling_of
 
 MOVES = frozenset(
     {
@@ -116,31 +118,36 @@ def read_resize(graph: Graph, var: Any) -> QuantizedOperator | None:
     """Read ``image.resize2d``: nearest of 8-bit tensors, bilinear of dequantized ones."""
     call = graph.value[var]
     attrs, source = call.attrs, call.args[0]
-    mode = str(attrs.coordinate_transformation_mode)
-    layout = str(attrs.layout)
-    if layout not in ("NHWC", "NCHW") or mode not in _MODES:
-        return None
-    covered: list[Any] = []
-    if str(attrs.method) == "nearest_neighbor":
-        if str(source.ty.dtype) not in SHIFTS or mode != "asymmetric":
-            return None
-    elif str(attrs.method) == "linear":
-        found, stored = dequantized(graph, source), quantized(graph, var)
-        if found is None or stored is None or stored[1] != found[1]:
-            return None
-        source, covered = found[0], stored[3]
-        if stored[2] != found[1].stored_range():
-            return None
-    else:
+    layout, method = str(attrs.layout), str(attrs.method)
+    if layout not in ("NHWC", "NCHW") or method not in ("nearest_neighbor", "linear"):
         return None
     batch, in_h, in_w, channels = image_extents(source, layout)
     _, out_h, out_w, _ = image_extents(var, layout)
     if layout == "NCHW":  # that many images of one channel
         batch, channels = batch * channels, 1
-    problem = QuantizedResize(
-        "nearest" if str(attrs.method) == "nearest_neighbor" else "bilinear",
-        *(batch, in_h, in_w, channels, out_h, out_w),
-        str(source.ty.dtype) == "int8",
-        *_MODES[mode],
-    )
+    if method == "nearest_neighbor":
+        rows, columns = resampling_of(attrs, in_h, out_h), resampling_of(attrs, in_w, out_w)
+        if str(source.ty.dtype) not in SHIFTS or rows is None or columns is None:
+            return None
+        pick = QuantizedPick(batch, in_h, in_w, channels, rows.picks, columns.picks)
+        return QuantizedOperator(pick, (var,), (source,))
+    mode = str(attrs.coordinate_transformation_mode)
+    found, stored = dequantized(graph, source), quantized(graph, var)
+    if mode not in _MODES or found is None or stored is None or stored[1] != found[1]:
+        return None
+    source, covered = found[0], stored[3]
+    if stored[2] != found[1].stored_range():
+        return None
+    sizes = (batch, in_h, in_w, channels, out_h, out_w)
+    problem = QuantizedResize(*sizes, str(source.ty.dtype) == "int8", *_MODES[mode])
     return QuantizedOperator(problem, (var, *covered), (source,))
+
+
+def read_take(graph: Graph, var: Any) -> QuantizedOperator | None:
+    """Read ``take`` by a vector of constants from an 8-bit tensor, and one along the next axis."""
+    found = picked_pixels(graph, var, tuple(SHIFTS))
+    if found is None:
+        return None
+    batch, channels, rows, columns = found.sizes
+    pick = QuantizedPick(batch, rows.inputs, columns.inputs, channels, rows.picks, columns.picks)
+    return QuantizedOperator(pick, found.variables, (found.source,))

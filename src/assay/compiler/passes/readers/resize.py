@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import prod
 from typing import Any
 
@@ -28,15 +29,32 @@ def read(graph: Graph, var: Any) -> Operator | None:
         return None
     batch, in_h, in_w, channels = image_extents(source, layout)
     _, out_h, out_w, _ = image_extents(var, layout)
-    rows, columns = _resampling(attrs, in_h, out_h), _resampling(attrs, in_w, out_w)
+    rows, columns = resampling_of(attrs, in_h, out_h), resampling_of(attrs, in_w, out_w)
     if rows is None or columns is None:
         return None
     return _operator(Resize(batch, channels, rows, columns, layout=layout), (var,), source)
 
 
 def read_take(graph: Graph, var: Any) -> Operator | None:
+    """Read ``take`` of float32 by a vector of constants, and another along the next axis."""
+    found = picked_pixels(graph, var, ("float32",))
+    if found is None:
+        return None
+    return _operator(Resize(*found.sizes), found.variables, found.source)
+
+
+@dataclass(frozen=True)
+class PickedPixels:
+    """What one or two ``take`` do: ``sizes`` are (batch, channels, rows, columns)."""
+
+    sizes: tuple[int, int, Resampling, Resampling]
+    variables: tuple[Any, ...]
+    source: Any
+
+
+def picked_pixels(graph: Graph, var: Any, dtypes: tuple[str, ...]) -> PickedPixels | None:
     """Read ``take`` by a vector of constants, and another that follows along the next axis."""
-    rows = _picked(graph, var)
+    rows = _picked(graph, var, dtypes)
     if rows is None:
         return None
     source = graph.value[var].args[0]
@@ -46,11 +64,11 @@ def read_take(graph: Graph, var: Any) -> Operator | None:
     if graph.calls(below) == "take" and below not in graph.taken:
         call = graph.value[below]
         follows = call.args[0].same_as(var) and call.attrs.axis == axis + 1
-        columns = _picked(graph, below) if follows else None
+        columns = _picked(graph, below, dtypes) if follows else None
     variables = (var,) if columns is None else (var, below)
     columns = columns or resampling.picked(1, [0])
-    channels = prod(shape[axis + 1 :]) // columns.inputs
-    return _operator(Resize(prod(shape[:axis]), channels, rows, columns), variables, source)
+    sizes = (prod(shape[:axis]), prod(shape[axis + 1 :]) // columns.inputs, rows, columns)
+    return PickedPixels(sizes, variables, source)
 
 
 def _operator(problem: Resize, variables: tuple[Any, ...], source: Any) -> Operator | None:
@@ -60,7 +78,8 @@ def _operator(problem: Resize, variables: tuple[Any, ...], source: Any) -> Opera
     return Operator(problem, variables, (source,), extras=extras)
 
 
-def _resampling(attrs: Any, inputs: int, outputs: int) -> Resampling | None:
+def resampling_of(attrs: Any, inputs: int, outputs: int) -> Resampling | None:
+    """Return which elements of an axis ``image.resize2d`` mixes; None for modes not known."""
     method, mode = str(attrs.method), str(attrs.coordinate_transformation_mode)
     if inputs == outputs and mode != "tf_crop_and_resize":
         return resampling.picked(inputs, list(range(inputs)))
@@ -72,10 +91,10 @@ def _resampling(attrs: Any, inputs: int, outputs: int) -> Resampling | None:
     return resampling.cubic(inputs, outputs, mode, alpha, exclude) if method == "cubic" else None
 
 
-def _picked(graph: Graph, var: Any) -> Resampling | None:
+def _picked(graph: Graph, var: Any, dtypes: tuple[str, ...]) -> Resampling | None:
     call = graph.value[var]
     source, indices = call.args[0], tvm_api.constant_value(call.args[1])
-    if call.attrs.axis is None or int(call.attrs.axis) < 0 or str(source.ty.dtype) != "float32":
+    if call.attrs.axis is None or int(call.attrs.axis) < 0 or str(source.ty.dtype) not in dtypes:
         return None
     size = tvm_api.static_shape(source)[int(call.attrs.axis)]
     if indices is None or indices.ndim != 1 or not 0 < indices.size <= _MOST_PICKED:
