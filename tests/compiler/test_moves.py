@@ -145,6 +145,13 @@ def test_large_tensors_are_shared_among_threads(tmp_path):
     net.check(tmp_path, net.concat(-1, x, y), kernels=["move"])
 
 
+def test_a_part_that_lies_across_rows_is_not_taken_for_one_beside_them(tmp_path):
+    net = Moves()
+    parts = [net.transpose(net.input(1, 1, 4), 0, 1, 2) for _ in range(3)]
+    rows = net.reshape(net.concat(0, *parts), 1, 4, 3)  # the third part begins in the third row
+    net.check(tmp_path, net.slice(rows, slice(None), slice(3, None), slice(None)))
+
+
 @settings(max_examples=12, deadline=None)
 @given(st.data())
 def test_random_chains(tmp_path_factory, data):

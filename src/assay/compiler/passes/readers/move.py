@@ -105,12 +105,14 @@ def _placed_box(
         for axis, part in _along_axes(loop, shape):
             by_axis[axis].append(part)
     place, target, source = box.target, 0, box.source
-    loops: list[Loop] = []
+    firsts: list[int] = []
     for axis, step in enumerate(_steps(shape)):
         first, place = divmod(place, step)
-        reach = first + sum((loop.size - 1) * loop.target for loop in by_axis[axis])
-        if reach >= shape[axis]:
+        if first + sum((loop.size - 1) * loop.target for loop in by_axis[axis]) >= shape[axis]:
             return None
+        firsts.append(first)
+    loops: list[Loop] = []
+    for axis, first in enumerate(firsts):
         kept = keep[axis] if keep else range(shape[axis])
         cut = _kept(by_axis[axis], first, kept)
         if cut is None:
