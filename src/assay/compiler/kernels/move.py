@@ -15,6 +15,7 @@ from typing import Any
 
 from assay.compiler.kernels.builder import Buffer, Expr, KernelBuilder, constant
 from assay.compiler.kernels.splits import column_vectors
+from assay.compiler.kernels.turned import Turn, write_turn
 from assay.compiler.kernels.work import task_count
 from assay.compiler.target import Isa
 
@@ -136,7 +137,7 @@ def generate(problem: Move, isa: Isa, name: str, parallel: int = 1) -> Any:
     tasks = task_count(isa, parallel, p.moved, 2 * p.moved * BITS[p.dtype] // 8)
     nests = [
         _Nest(
-            joined(box.loops, filled=box.input is None),
+            _turned(joined(box.loops, filled=box.input is None)),
             None if box.input is None else inputs[box.input],
             box.target,
             box.source,
@@ -157,9 +158,31 @@ class _Nest:
     source: Expr
 
     @property
+    def turn(self) -> Turn | None:
+        """What the last two loops are if they transpose."""
+        turn = _turn(*self.loops[-2:]) if len(self.loops) > 1 and self.input is not None else None
+        return turn if turn is not None and turn.is_solved else None
+
+    @property
     def outer(self) -> tuple[int, int] | None:
-        """Size and step of the outermost loop, if others are inside."""
-        return (self.loops[0].size, self.loops[0].target) if len(self.loops) > 1 else None
+        """Size and step of the outermost loop, if others are inside, each by itself."""
+        inner = 2 if self.turn else 1
+        return (self.loops[0].size, self.loops[0].target) if len(self.loops) > inner else None
+
+
+def _turn(across: Loop, along: Loop) -> Turn | None:
+    if across.source != 1 or along.target != 1:
+        return None
+    return Turn(along.size, along.source, across.size, across.target)
+
+
+def _turned(loops: tuple[Loop, ...]) -> tuple[Loop, ...]:
+    """Move the loop along the input to the last but one, if it transposes with the last."""
+    for index, loop in enumerate(loops[:-1]):
+        turn = _turn(loop, loops[-1])
+        if turn is not None and turn.is_solved:
+            return (*loops[:index], *loops[index + 1 : -1], loop, loops[-1])
+    return loops
 
 
 @dataclass(frozen=True)
@@ -178,7 +201,7 @@ class _MoveWriter:
         for outer, group in groupby(nests, key=lambda nest: nest.outer):
             if outer is None:
                 for nest in group:
-                    self._innermost(nest)
+                    self._innermost(nest, tasks)
                 continue
             share = 1 < tasks <= outer[0]
             with (b.parallel if share else b.serial)(outer[0]) as index:
@@ -191,9 +214,14 @@ class _MoveWriter:
         source = self.b.let(nest.source + index * loop.source)
         return _Nest(nest.loops[1:], nest.input, target, source)
 
-    def _innermost(self, nest: _Nest) -> None:
-        """Emit the last loop, in vectors if elements stay side by side."""
+    def _innermost(self, nest: _Nest, tasks: int) -> None:
+        """Emit the last loop, in vectors if elements stay side by side, or the last two."""
         b = self.b
+        if nest.turn is not None:
+            bits = BITS[self.p.dtype]
+            places = (nest.input, nest.source, self.output, nest.target)
+            write_turn(b, nest.turn, *places, bits, self.lanes, tasks)
+            return
         loop = nest.loops[0] if nest.loops else Loop(1, 1, 1)
         together = loop.target == 1 and (loop.source == 1 or nest.input is None)
         if together and loop.size <= _UNROLLED * self.lanes:
