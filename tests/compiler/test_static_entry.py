@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tvm import relax
 
 import assay
@@ -219,6 +221,61 @@ def test_a_sum_takes_the_place_of_its_operand(channels, read_again, tensors, tmp
     entry = check(build, threads=2)
     np.testing.assert_array_equal(entry.get_output(0), alone(build, entry).get_output(0))
     assert build.manifest.arena_bytes == tensors * 4 * 12 * 12 * channels
+
+
+def rows_of(graph, x, first, count, width):
+    """Slice the rows of a tensor [rows, width]."""
+    bounds = (first, 0), (first + count, width), (1, 1)
+    name = f"bounds{len(graph.tensors)}"
+    constants = [graph.constant(f"{name}{i}", np.int32(each)) for i, each in enumerate(bounds)]
+    return graph.op("STRIDED_SLICE", [x, *constants], (count, width))
+
+
+@pytest.mark.parametrize(("width", "arena_bytes"), [(16, 40 * 64), (5, 832 + 640)])
+def test_rows_of_a_tensor_are_read_where_they_are(width, arena_bytes, tmp_path):
+    """Not if they begin where no tensor may."""
+    graph = GraphBuilder()
+    whole = graph.op("TANH", [graph.input("x", (40, width))], (40, width))
+    rows = rows_of(graph, whole, 3, 32, width)
+    graph.output(graph.op("TANH", [rows], (32, width)))
+    build = compiled(graph, tmp_path)
+    check(build, threads=2)
+    assert build.manifest.arena_bytes == arena_bytes
+
+
+def test_rows_of_inputs_outputs_and_of_rows(tmp_path):
+    graph = GraphBuilder()
+    x = graph.input("x", (64, 16))
+    first = graph.op("TANH", [rows_of(graph, x, 17, 40, 16)], (40, 16))
+    inner = rows_of(graph, rows_of(graph, first, 1, 38, 16), 2, 32, 16)
+    total = graph.op("ADD", [inner, rows_of(graph, first, 5, 32, 16)], (32, 16))
+    product = graph.op("MUL", [graph.op("TANH", [total], (32, 16)), inner], (32, 16))
+    graph.output(total, product, first, *(rows_of(graph, each, 1, 3, 16) for each in (total, x)))
+    check(compiled(graph, tmp_path), threads=2)
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.data())
+def test_random_rows(tmp_path_factory, data):
+    graph, width = GraphBuilder(), data.draw(st.sampled_from([1, 16, 24]))
+    rows = {graph.input("x", (64, width)): 64}
+    for _ in range(data.draw(st.integers(4, 9))):
+        x = data.draw(st.sampled_from(list(rows)))
+        size = rows[x]
+        match data.draw(st.sampled_from(["tanh", "add", "rows", "rows"])):
+            case "tanh":
+                y = graph.op("TANH", [x], (size, width))
+            case "add":
+                y = data.draw(st.sampled_from([each for each in rows if rows[each] == size]))
+                y = graph.op("ADD", [x, y], (size, width))
+            case "rows":
+                first = data.draw(st.integers(0, size - 1))
+                size = data.draw(st.integers(1, size - first))
+                y = rows_of(graph, x, first, size, width)
+        rows[y] = size
+    last = graph.op("TANH", [y], (size, width))
+    graph.output(last, *list(rows)[-2:])
+    check(compiled(graph, tmp_path_factory.mktemp("rows")))
 
 
 def test_no_plan_for_a_function_that_calls_no_kernel():

@@ -212,10 +212,12 @@ class _Entry:
 
     def _pointer(self, table: Any, where: Place) -> Any:
         first = self._slot(where.kind)
+        index, offset = where.index, where.first_byte
         if where.kind == "arena":
-            address = tirx.BufferLoad(table, [first]) + tirx.IntImm("uint64", where.index)
-        else:
-            address = tirx.BufferLoad(table, [first + where.index])
+            index, offset = 0, where.index + where.first_byte
+        address = tirx.BufferLoad(table, [first + index])
+        if offset:
+            address = address + tirx.IntImm("uint64", offset)
         return tirx.reinterpret("handle", address)
 
     def _load(self, table: Any, kind: str) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any, Literal
 
@@ -10,19 +10,21 @@ import tvm
 from tvm import DataType, relax, tirx
 
 from assay.compiler import tvm_api
-from assay.compiler.kernels.builder import REPLACES
-from assay.compiler.memory_plan import Lifetime, place
+from assay.compiler.kernels.builder import FIRST_BYTE, REPLACES
+from assay.compiler.memory_plan import ALIGNMENT_BYTES, Lifetime, place
 
 
 @dataclass(frozen=True)
 class Place:
     """A tensor's memory: a model's input or output, a constant (by index), or a temporary.
 
-    ``index`` of a temporary is its offset in the arena, in bytes.
+    ``index`` of a temporary is its offset in the arena, in bytes. A stretch of another tensor
+    begins at that one's ``first_byte``.
     """
 
     kind: Literal["input", "output", "constant", "arena"]
     index: int
+    first_byte: int = 0
 
 
 @dataclass(frozen=True)
@@ -60,10 +62,15 @@ class _NotStaticError(Exception):
 
 @dataclass(eq=False)
 class _Tensor:
-    """A tensor while its place is still open; identity counts."""
+    """A tensor while its place is still open; identity counts.
+
+    It may be a stretch of the ``whole``, from its byte ``first`` on, and has no place of its own.
+    """
 
     size: int
     place: Place | None = None
+    whole: _Tensor | None = None
+    first: int = 0
 
 
 def static_plan(mod: Any) -> StaticPlan | None:
@@ -140,10 +147,19 @@ class _Planner:
 
     def _kernel(self, call: Any) -> Any:
         types = call.ty_args[0]
+        first = (self._mod[call.args[0]].attrs or {}).get(FIRST_BYTE)
+        if first is not None and int(first) % ALIGNMENT_BYTES == 0:
+            return self._stretch(self._value(call.args[1])[0], int(first), _size(types))
         several = isinstance(types, tvm.ir.TupleType)
         results = tuple(_Tensor(_size(ty)) for ty in (types.fields if several else [types]))
         self._call(call, results)
         return results if several else results[0]
+
+    def _stretch(self, tensor: Any, first: int, size: int) -> _Tensor:
+        """Return part of a tensor without a call that would copy it."""
+        if not isinstance(tensor, _Tensor):
+            raise _NotStaticError
+        return _Tensor(size, None, tensor.whole or tensor, tensor.first + first)
 
     def _kernel_in_place(self, call: Any) -> Any:
         """Add a call that writes into its last argument, and return that one."""
@@ -165,7 +181,7 @@ class _Planner:
     def _place_temporaries(self) -> int:
         touched: dict[_Tensor, list[int]] = {}
         for step, (_, tensors) in enumerate(self._steps):
-            for tensor in tensors:
+            for tensor in (each.whole or each for each in tensors):
                 if tensor.place is None:
                     touched.setdefault(tensor, []).append(step)
         holders = self._holders(touched)
@@ -188,10 +204,11 @@ class _Planner:
         for step, ((_, tensors), allowed) in enumerate(
             zip(self._steps, self._replaceable, strict=True)
         ):
+            wholes = [tensor.whole or tensor for tensor in tensors]
             result = tensors[-1]
-            for operand in (tensors[index] for index in allowed):
+            for operand in (tensors[index] for index in allowed if not tensors[index].whole):
                 dies = operand.place is None and touched[operand][-1] == step
-                alone = tensors.count(operand) == 1 and operand.size == result.size
+                alone = wholes.count(operand) == 1 and operand.size == result.size
                 if result.place is None and dies and alone:
                     holders[result] = holders.get(operand, operand)
                     break
@@ -205,7 +222,7 @@ def _place_outputs(outputs: list[Any]) -> list[tuple[_Tensor, Place]]:
         if not isinstance(tensor, _Tensor):
             raise _NotStaticError
         output = Place("output", index)
-        if tensor.place is None:
+        if tensor.place is None and tensor.whole is None:
             tensor.place = output
         else:
             copies.append((tensor, output))
@@ -213,8 +230,9 @@ def _place_outputs(outputs: list[Any]) -> list[tuple[_Tensor, Place]]:
 
 
 def _placed(tensor: _Tensor) -> Place:
-    assert tensor.place is not None
-    return tensor.place
+    place = (tensor.whole or tensor).place
+    assert place is not None
+    return replace(place, first_byte=tensor.first)
 
 
 def _is_whole(buffer: Any) -> bool:

@@ -24,6 +24,9 @@ Expr = Any
 Buffer = Any
 """A flat TIR buffer."""
 
+FIRST_BYTE = "assay.first_byte"
+"""Attribute of a kernel that copies a stretch of its only operand: where in that it begins."""
+
 REPLACES = "assay.replaces"
 """Attribute of a kernel: the parameters in whose memory its result may be, by number."""
 

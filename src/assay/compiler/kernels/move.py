@@ -13,7 +13,13 @@ from itertools import groupby
 from math import prod
 from typing import Any
 
-from assay.compiler.kernels.builder import Buffer, Expr, KernelBuilder, constant
+from assay.compiler.kernels.builder import (
+    FIRST_BYTE,
+    Buffer,
+    Expr,
+    KernelBuilder,
+    constant,
+)
 from assay.compiler.kernels.splits import column_vectors
 from assay.compiler.kernels.turned import Turn, write_turn
 from assay.compiler.kernels.work import task_count
@@ -103,6 +109,16 @@ class Move:
         return replace(self, inputs=inputs, boxes=tuple(boxes)) if boxes else None
 
     @property
+    def first_byte(self) -> int | None:
+        """Where the output begins in the only input, if it is a stretch of that; None if not."""
+        if len(self.inputs) != 1 or len(self.boxes) != 1 or self.boxes[0].input is None:
+            return None
+        (box,) = self.boxes
+        stretch = all((loop.target, loop.source) == (1, 1) for loop in box.loops)
+        complete = box.target == 0 and self.moved == prod(self.output_shape)
+        return box.source * BITS[self.dtype] // 8 if stretch and complete else None
+
+    @property
     def transposes(self) -> bool:
         """Whether it is all of one input in another order."""
         whole = [prod(shape) for shape in self.inputs] == [prod(self.output_shape)]
@@ -145,7 +161,8 @@ def generate(problem: Move, isa: Isa, name: str, parallel: int = 1) -> Any:
         for box in p.boxes
     ]
     _MoveWriter(b, p, isa.lanes(BITS[p.dtype]), output).write(nests, tasks)
-    return b.function(name)
+    function, first = b.function(name), p.first_byte
+    return function if first is None else function.with_attr(FIRST_BYTE, first)
 
 
 @dataclass(frozen=True)
