@@ -183,6 +183,25 @@ def test_nchw_passes_through(tmp_path, name):
     np.testing.assert_allclose(open_build(build)(x), expected, atol=1e-4 * np.ptp(expected), rtol=0)
 
 
+@pytest.mark.parametrize("batch", [1, 3])
+def test_a_dense_layer_of_an_image_takes_it_as_it_lies(tmp_path, batch):
+    graph = GraphBuilder()
+    x = graph.input("x", (batch, 6, 5, 3))
+    image, _ = conv(graph, x, (batch, 6, 5, 3, 7), kernel=3)
+    flat = graph.op(
+        "RESHAPE", [image, graph.constant("flat", np.int32([batch, 210]))], (batch, 210)
+    )
+    weights = graph.constant("w", RNG.normal(0, 0.1, (9, 210)).astype(np.float32))
+    graph.output(graph.op("FULLY_CONNECTED", [flat, weights, -1], (batch, 9)))
+    path = tmp_path / "model.tflite"
+    path.write_bytes(graph.build())
+    build = assay.compile(path, layout="nchw")
+    assert transposes(build) == 0
+    x = RNG.normal(0, 2, (batch, 6, 5, 3)).astype(np.float32)
+    expected = open_litert(path, reference=True)(x)
+    np.testing.assert_allclose(open_build(build)(x), expected, atol=1e-4 * np.ptp(expected), rtol=0)
+
+
 @st.composite
 def chains(draw):
     """A shape, and reshapes and transposes of a tensor of that shape, factors in any order."""

@@ -10,6 +10,7 @@ import tvm
 from tvm import relax
 
 from assay.compiler import tvm_api
+from assay.compiler.passes.flattened import dense_of_image
 from assay.compiler.passes.layouts import axes, rank
 from assay.compiler.passes.moved_twins import move_of_twin
 
@@ -262,6 +263,7 @@ RULES: Mapping[str, Rule] = {
     "argmin": _extreme,
     "nn.pad": _pad,
     "image.resize2d": _resize,
+    "matmul": dense_of_image,
     "reshape": _move,
     "permute_dims": _transpose,
     **dict.fromkeys(_UNARY, _unary),
