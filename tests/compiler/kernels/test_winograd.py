@@ -88,6 +88,18 @@ def test_threads_take_blocks_of_tiles(parallel):
     assert "T.parallel" in function.script()
 
 
+@pytest.mark.usefixtures("output_tile")
+@pytest.mark.parametrize("parallel", [1, 2, 5])
+@pytest.mark.parametrize("image", [(9, 10), (5, 3)])
+def test_threads_share_the_rows_of_a_block_if_weights_outgrow_the_cache(image, parallel):
+    problem, caches = conv_problem(image, 64, 48, batch=2), {"l2_bytes": 2**16}
+    function = check(problem, "native", parallel, caches=caches)
+    machine = replace(isa("native"), **caches)
+    blocks = winograd._make_plan(problem, machine, 1).block
+    assert winograd._make_plan(problem, machine, parallel).block == blocks
+    assert ("T.parallel" in function.script()) == (parallel > 1)
+
+
 def test_packing_does_not_depend_on_the_number_of_threads():
     problem = conv_problem((56, 56), 64, 64)
     shapes = {
@@ -123,7 +135,13 @@ def test_larger_tiles_where_the_image_fills_them():
 def test_smaller_tiles_where_weights_outweigh_products():
     avx512 = replace(isa(SSE2), vector_bits=512, registers=32)
     assert winograd.output_tile(conv_problem((28, 28), 64, 64), avx512) == 4
-    assert winograd.output_tile(conv_problem((14, 14), 128, 128), avx512) == 2
+    assert winograd.output_tile(conv_problem((14, 14), 128, 128), avx512) == 4
+    assert winograd.output_tile(conv_problem((7, 7), 256, 256), avx512) == 2
+
+
+def test_direct_convolution_where_many_taps_are_beside_the_image():
+    avx512 = replace(isa(SSE2), vector_bits=512, registers=32)
+    assert winograd.worthwhile(conv_problem((8, 8), 64, 64), avx512)
     assert not winograd.worthwhile(conv_problem((7, 7), 256, 256), avx512)
 
 

@@ -141,8 +141,9 @@ class KernelBuilder:
         """Loop whose turns are dealt, in contiguous runs, to however many threads there are.
 
         Each thread runs all of the kernel but for other threads' turns. So nothing may read what a
-        parallel loop before it wrote, and what is outside may write only workspace and results,
-        those without reading them back.
+        parallel loop before it wrote, other than in workspace by the same turn of a loop of the
+        same extent, and what is outside may write only workspace and results, those without reading
+        them back.
         """
         with self._loop(extent, ForKind.PARALLEL) as index:
             yield index

@@ -13,9 +13,10 @@ for m = 4, up to 512 input channels.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from assay.compiler.kernels.builder import Buffer, Expr, KernelBuilder, minimum
 from assay.compiler.kernels.epilogue_writer import LINE_FLOATS, EpilogueWriter
@@ -25,6 +26,7 @@ from assay.compiler.kernels.panels import PanelRun, pack_panels, packed_columns,
 from assay.compiler.kernels.problem import Conv2d
 from assay.compiler.kernels.splits import EvenSplit, split_evenly
 from assay.compiler.kernels.tiles import PIPES, choose_tile
+from assay.compiler.kernels.windows import Window
 from assay.compiler.kernels.winograd_tiles import TileWriter
 from assay.compiler.kernels.winograd_transforms import transform_weights
 from assay.compiler.kernels.work import task_count
@@ -34,9 +36,13 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-TRANSFORM_CYCLES = {2: 200, 4: 700}  # per tile and vector of channels, in and out; on Zen 5
-WEIGHT_BYTES_PER_CYCLE = 10  # weights are read once per inference: from memory
+# Per tile and vector of channels, in and out; on Zen 5. NCHW transposes on the way.
+TRANSFORM_CYCLES = {"NHWC": {2: 120, 4: 400}, "NCHW": {2: 200, 4: 700}}
+# Weights are read once per inference, from an outer cache or memory; in NCHW by every block.
+WEIGHT_BYTES_PER_CYCLE = {"NHWC": 20, "NCHW": 10}
 WORTHWHILE_GAIN = 1.2  # below that, not worth different last bits and larger weights
+
+_Sharing = Literal["nothing", "blocks", "rows"]
 
 
 def applicable(problem: Conv2d) -> bool:
@@ -84,33 +90,50 @@ def generate(problem: Conv2d, isa: Isa, name: str, parallel: int = 1) -> Any:
     weights = b.parameter("weights", (plan.packed_size(p.in_c),))
     epilogue = EpilogueWriter(b, p.epilogue, p.output_shape)
     output = b.parameter("output", p.epilogue.stored_shape(p.output_shape))
-    loop = b.parallel if plan.parallel else b.serial
+    loop = b.parallel if plan.sharing == "blocks" else b.serial
     with loop(-(-plan.tiles // plan.block)) as block:
         data = b.workspace("data", plan.positions * plan.step(p.in_c))
         sums = b.workspace("sums", plan.positions * plan.step(p.out_c))
-        patch = b.workspace("patch", plan.positions * isa.lanes())
-        steps = plan.step(p.in_c), plan.step(p.out_c)
-        tiles = TileWriter(b, p, plan.outputs, isa.lanes(), *steps, patch)
-        with b.serial(plan.block) as index:
-            number = b.let(minimum(block * plan.block + index, plan.tiles - 1))
-            tiles.read(number, index, source, data)
+        for writer, number, index in _each_tile(b, p, isa, plan, block):
+            writer.read(number, index, source, data)
         multiply(b, p, plan, data, weights, sums)
-        with b.serial(plan.block) as index:
-            number = b.let(minimum(block * plan.block + index, plan.tiles - 1))
-            tiles.write(number, index, sums, epilogue, output)
+        for writer, number, index in _each_tile(b, p, isa, plan, block):
+            writer.write(number, index, sums, epilogue, output)
     return b.function(name)
+
+
+def _each_tile(
+    b: KernelBuilder, p: Conv2d, isa: Isa, plan: Plan, block: Expr
+) -> Iterator[tuple[TileWriter, Expr, Expr]]:
+    """Loop over the tiles of a block: yields what moves one, its number, and that in the block.
+
+    Threads that share out the rows of a block take the same ones here as in :func:`multiply`.
+    """
+    shared = plan.sharing == "rows"
+    for start, count, size in plan.rows.parts() if shared else ((0, 1, plan.block),):
+        with b.parallel(count) if shared else b.serial(count) as part:
+            patch = b.workspace("patch", plan.positions * isa.lanes())
+            steps = plan.step(p.in_c), plan.step(p.out_c)
+            writer = TileWriter(b, p, plan.outputs, isa.lanes(), *steps, patch)
+            with b.serial(size) as turn:
+                index = b.let(start + part * size + turn)
+                number = b.let(minimum(block * plan.block + index, plan.tiles - 1))
+                yield writer, number, index
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Outputs along a tile's side, tiles in all, tiles per block, panels, register tiles' rows."""
+    """Outputs along a tile's side, tiles in all, tiles per block, panels, register tiles' rows.
+
+    Threads share out the blocks, or the rows of one block after the other.
+    """
 
     outputs: int
     tiles: int
     block: int
     runs: tuple[PanelRun, ...]
     rows: EvenSplit
-    parallel: bool
+    sharing: _Sharing
 
     @property
     def positions(self) -> int:
@@ -132,11 +155,23 @@ class Plan:
 
 def _make_plan(p: Conv2d, isa: Isa, parallel: int) -> Plan:
     outputs = output_tile(p, isa)
-    return make_plan(p, isa, parallel, outputs, _tile_count(p, outputs), 1)
+    return make_plan(p, isa, parallel, outputs, _tile_count(p, outputs), 1, by_rows=True)
 
 
-def make_plan(p: Conv2d, isa: Isa, parallel: int, outputs: int, strips: int, size: int) -> Plan:
-    """Choose blocks of whole strips, each of ``size`` tiles, and panels and register tiles."""
+def make_plan(
+    p: Conv2d,
+    isa: Isa,
+    parallel: int,
+    outputs: int,
+    strips: int,
+    size: int,
+    *,
+    by_rows: bool = False,
+) -> Plan:
+    """Choose blocks of whole strips, each of ``size`` tiles, and panels and register tiles.
+
+    ``by_rows`` allows threads to share out the rows of a block.
+    """
     positions = (outputs + 2) ** 2
     strip_bytes = 4 * positions * (p.in_c + p.out_c) * size
     weight_bytes = 4 * positions * p.in_c * p.out_c
@@ -147,11 +182,18 @@ def make_plan(p: Conv2d, isa: Isa, parallel: int, outputs: int, strips: int, siz
     runs_tile = choose_tile(isa, -(-strips // blocks) * size, p.out_c, p.in_c)
     moved = 4 * (prod(p.input_shape) + prod(p.output_shape))
     tasks = min(task_count(isa, parallel, p.flops, moved), strips)
-    blocks = -(-blocks // tasks) * tasks
+    # One thread goes through all blocks, and weights larger than the cache come from an outer one
+    # each time: then there are no more blocks for the sake of threads.
+    by_rows = by_rows and blocks < tasks and weight_bytes >= isa.l2_bytes
+    if not by_rows:
+        blocks = -(-blocks // tasks) * tasks
     block = -(-strips // blocks) * size
     runs = split_columns(p.out_c, isa.lanes(), runs_tile.vectors)
     rows = split_evenly(block, runs_tile.rows)
-    return Plan(outputs, strips * size, block, runs, rows, tasks > 1)
+    if by_rows:
+        rows = EvenSplit(block, min(block, -(-rows.tiles // tasks) * tasks))
+    sharing: _Sharing = "nothing" if tasks == 1 else "rows" if by_rows else "blocks"
+    return Plan(outputs, strips * size, block, runs, rows, sharing)
 
 
 def multiply(
@@ -160,7 +202,7 @@ def multiply(
     """Multiply the block's tiles with the weights, position by position."""
     depth, columns = p.in_c, packed_columns(plan.runs)
     data_step, sums_step = plan.step(p.in_c), plan.step(p.out_c)
-    fetch = plan.rows.tiles > 1
+    fetch, shared = plan.rows.tiles > 1, plan.sharing == "rows"
 
     def tile(
         run: PanelRun, position: Expr, panel: Expr, number: Expr, first: Expr, rows: int
@@ -188,7 +230,7 @@ def multiply(
             with b.serial(run.count) as panel:
                 before = 0
                 for start, count, size in plan.rows.parts():
-                    with b.serial(count) as index:
+                    with b.parallel(count) if shared else b.serial(count) as index:
                         row = b.let(start + index * size)
                         tile(run, position, panel, before + index, row, size)
                     before += count
@@ -203,12 +245,12 @@ def _cycles(p: Conv2d, isa: Isa, outputs: int) -> float:
     positions, tiles = (outputs + 2) ** 2, _tile_count(p, outputs)
     vectors_in, vectors_out = -(-p.in_c // isa.lanes()), -(-p.out_c // isa.lanes())
     products = positions * tiles * p.in_c * vectors_out / PIPES
-    transforms = tiles * (vectors_in + vectors_out) / 2 * TRANSFORM_CYCLES[outputs]
+    transforms = tiles * (vectors_in + vectors_out) / 2 * TRANSFORM_CYCLES[p.layout][outputs]
     return products + transforms + _reading_cycles(p, positions)
 
 
 def _reading_cycles(p: Conv2d, positions: int) -> float:
-    return 4 * positions * p.in_c * p.out_c / WEIGHT_BYTES_PER_CYCLE
+    return 4 * positions * p.in_c * p.out_c / WEIGHT_BYTES_PER_CYCLE[p.layout]
 
 
 def _direct_cycles(p: Conv2d, isa: Isa) -> float:
@@ -216,4 +258,12 @@ def _direct_cycles(p: Conv2d, isa: Isa) -> float:
     if p.layout == "NCHW":  # whose vectors run over pixels
         pixels, columns = columns, pixels
     products = 9 * p.in_c * pixels * -(-columns // isa.lanes()) / PIPES
+    if p.layout == "NHWC":  # where taps beside the image are left out
+        products *= _share_on_image(p.rows, p.out_h) * _share_on_image(p.columns, p.out_w)
     return products + _reading_cycles(p, 9)
+
+
+def _share_on_image(window: Window, outputs: int) -> float:
+    """Return the share of taps, of all outputs along an axis, that are on the image."""
+    seen = sum(window.inside(output, tap) for output in range(outputs) for tap in range(3))
+    return seen / (3 * outputs)

@@ -56,7 +56,7 @@ def generate(problem: Conv2d, isa: Isa, name: str, parallel: int = 1) -> Any:
     weights = b.parameter("weights", (plan.packed_size(p.in_c),))
     epilogue = PlaneEpilogueWriter(b, p.epilogue, p.output_shape)
     output = b.parameter("output", p.epilogue.stored_shape(p.output_shape))
-    loop, count = b.parallel if plan.parallel else b.serial, plan.block // strips.size
+    loop, count = b.parallel if plan.sharing == "blocks" else b.serial, plan.block // strips.size
     with loop(-(-plan.tiles // plan.block)) as block:
         steps = plan.step(p.in_c), plan.step(p.out_c)
         data = b.workspace("data", plan.positions * plan.step(p.in_c))
