@@ -127,13 +127,20 @@ class _Binder(PyExprMutator):
             graph.taken.update(alone)
 
     def _with_depthwise(self, layer: _Layer) -> tuple[ExpandDepthwise, _Layer] | None:
-        """Return the depthwise layer that alone reads this one's result, if better run as one."""
+        """Return the depthwise layer that alone reads this one's result, if better run as one.
+
+        It may read it through zero padding.
+        """
         graph = self._graph
         user = graph.only_user(layer.result)
+        if graph.calls(user) == "nn.pad":
+            user = graph.only_user(user)
         if layer.generator is not pointwise or graph.calls(user) != "nn.conv2d":
             return None
         below = self._layer(user, READERS[0]["nn.conv2d"])
         if below is None or below.generator is not depthwise:
+            return None
+        if not below.operator.inputs[0].same_as(layer.result):
             return None
         assert isinstance(layer.problem, Conv2d)
         assert isinstance(below.problem, Conv2d)
