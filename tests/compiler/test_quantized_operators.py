@@ -78,6 +78,17 @@ def test_a_constant_for_each_channel(tmp_path, dtype, name):
 
 
 @TYPES
+@pytest.mark.parametrize("slopes", [(9,), (1, 1, 9), (3, 4, 9)], ids=str)
+def test_prelu(tmp_path, dtype, slopes):
+    net = Net(dtype)
+    low, high = LIMITS[dtype]
+    values = RNG.integers(low, high, slopes).astype(dtype)
+    slope = net.graph.constant("slope", values, net.scale(0.01, 9))
+    y = net.op("PRELU", [net.input((1, 3, 4, 9)), slope], (1, 3, 4, 9), 0.04, -5)
+    net.check(tmp_path, y)
+
+
+@TYPES
 def test_an_activation_limits_a_sum(tmp_path, dtype):
     net = Net(dtype)
     operands = [net.input((1, 2, 3, 5)), net.input((1, 2, 3, 5), 0.03, -7, "y")]

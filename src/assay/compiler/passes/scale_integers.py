@@ -21,6 +21,7 @@ from assay.compiler.kernels.int8.elementwise import (
     Operand,
     QuantizedAdd,
     QuantizedMultiply,
+    QuantizedPrelu,
     Requantize,
 )
 from assay.compiler.kernels.int8.mean import QuantizedMean
@@ -121,6 +122,16 @@ class _Writer:
             right = self._operand(_times(sources[1], problem.right))
             product = self._own(relax.op.multiply(left, right))
             return self._result(relax.op.multiply(product, relax.const(problem.factor, "float32")))
+        if isinstance(problem, QuantizedPrelu):
+            left = self._operand(_times(sources[0], problem.left))
+            slope = self._operand(_times(sources[1], problem.right))
+            zero = relax.const(0.0, "float32")
+            above = self._operand(relax.op.maximum(left, zero))
+            above = self._operand(relax.op.multiply(above, relax.const(problem.factor, "float32")))
+            below = self._operand(relax.op.minimum(left, zero))
+            below = self._operand(relax.op.multiply(below, slope))
+            factor = relax.const(problem.slope_factor, "float32")
+            return self._own(relax.op.add(above, self._operand(relax.op.multiply(below, factor))))
         if isinstance(problem, Requantize):
             return self._own(_times(sources[0], problem.input, problem.factor))
         if isinstance(problem, QuantizedMean):

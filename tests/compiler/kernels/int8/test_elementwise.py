@@ -8,6 +8,7 @@ from assay.compiler.kernels.int8.elementwise import (
     Operand,
     QuantizedAdd,
     QuantizedMultiply,
+    QuantizedPrelu,
     Requantize,
 )
 from assay.compiler.kernels.int8.stored import StoredRange
@@ -44,6 +45,11 @@ def multiply(shape, left, right, factor=0.013, output=TARGET):
     return QuantizedMultiply(shape, Operand(left, 120), Operand(right, 99), factor, output)
 
 
+def prelu(shape, left, right, factor=0.8, slope_factor=0.011, output=TARGET):
+    ends = Operand(left, 120), factor, Operand(right, 99), slope_factor
+    return QuantizedPrelu(shape, *ends, output)
+
+
 def expected(problem, *inputs):
     if isinstance(problem, Requantize):
         x = reference.centred(inputs[0], problem.input.zero_point, problem.factor)
@@ -53,6 +59,10 @@ def expected(problem, *inputs):
     if isinstance(problem, QuantizedMultiply):
         product = (left * right).astype(np.float32) * np.float32(problem.factor)
         return reference.quantize(product, problem.output)
+    if isinstance(problem, QuantizedPrelu):
+        above = left.astype(np.float32) * np.float32(problem.factor)
+        below = (left * right).astype(np.float32) * np.float32(problem.slope_factor)
+        return reference.quantize(np.where(left > 0, above, below), problem.output)
     total = reference.centred(left, 0, problem.left_factor)
     return reference.quantize(
         total + reference.centred(right, 0, problem.right_factor), problem.output
@@ -81,6 +91,13 @@ def test_sums_broadcast(text, shapes):
 @pytest.mark.parametrize("shapes", SHAPES[:3], ids=str)
 def test_products_broadcast(text, shapes):
     check(multiply(*shapes), text)
+
+
+@pytest.mark.parametrize("text", MAIN_TARGETS)
+@pytest.mark.parametrize("shapes", SHAPES, ids=str)
+def test_slopes_broadcast(text, shapes):
+    check(prelu(*shapes), text)
+    check(prelu(*shapes, factor=1e8, slope_factor=3e9), text)  # limited before it is rounded
 
 
 @pytest.mark.parametrize("text", MAIN_TARGETS)

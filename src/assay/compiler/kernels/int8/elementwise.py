@@ -1,4 +1,4 @@
-"""Standalone ADD, SUB and MUL of quantized tensors, and changes of quantization.
+"""Standalone ADD, SUB, MUL and PRELU of quantized tensors, and changes of quantization.
 
 All real factors are scales divided by the output's scale, in float32; products and sums are each
 rounded to float32, and what comes out is stored as :class:`StoredRange` says.
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
+
+from tvm import tirx
 
 from assay.compiler.kernels.builder import Buffer, Expr, broadcast, constant, maximum, minimum
 from assay.compiler.kernels.int8.builder import IntegerKernelBuilder
@@ -62,6 +64,23 @@ class QuantizedMultiply:
 
 
 @dataclass(frozen=True)
+class QuantizedPrelu:
+    """``factor * (left - zero point)``, or ``slope_factor`` times a product where not above 0.
+
+    That is ``(left - zero point) * (right - zero point)``, and exact.
+
+    Kernel parameters, in order: left, right (the slopes), output.
+    """
+
+    shape: tuple[int, ...]
+    left: Operand
+    factor: float
+    right: Operand
+    slope_factor: float
+    output: StoredRange
+
+
+@dataclass(frozen=True)
 class Requantize:
     """``factor * (input - zero point)``: another quantization, and the clamp of a RELU or clip.
 
@@ -73,7 +92,7 @@ class Requantize:
     output: StoredRange
 
 
-Problem = QuantizedAdd | QuantizedMultiply | Requantize
+Problem = QuantizedAdd | QuantizedMultiply | QuantizedPrelu | Requantize
 
 
 def applicable(problem: Problem) -> bool:
@@ -125,6 +144,18 @@ def compute(
         reals = [_product(x, y, lanes) * factor for x, y in zip(left, right, strict=True)]
         fit = BYTES**2 * abs(problem.factor) < INT32
         return to_bytes(b, isa, reals, lanes, problem.output, fit)
+    if isinstance(problem, QuantizedPrelu):
+        factors = [constant(each, lanes) for each in (problem.factor, problem.slope_factor)]
+        reals = [
+            tirx.Select(
+                x > constant(0, lanes, "int32"),
+                cast("float32", x, lanes) * factors[0],
+                _product(x, y, lanes) * factors[1],
+            )
+            for x, y in zip(left, right, strict=True)
+        ]
+        largest = max(BYTES * abs(problem.factor), BYTES**2 * abs(problem.slope_factor))
+        return to_bytes(b, isa, reals, lanes, problem.output, largest < INT32)
     reals = []
     for x, y in zip(left, right, strict=True):
         first = cast("float32", x, lanes) * constant(problem.left_factor, lanes)

@@ -47,6 +47,7 @@ INT8_GENERATORS: Mapping[type, tuple[Generator, ...]] = MappingProxyType(
         convert.Shift: (convert,),
         elementwise.QuantizedAdd: (elementwise,),
         elementwise.QuantizedMultiply: (elementwise,),
+        elementwise.QuantizedPrelu: (elementwise,),
         elementwise.Requantize: (elementwise,),
         lookup.Lookup: (lookup,),
         mean.QuantizedMean: (mean,),

@@ -47,6 +47,7 @@ READERS: tuple[Mapping[str, Reader], ...] = (
             "add": elementwise.read_binary,
             "subtract": elementwise.read_binary,
             "multiply": elementwise.read_binary,
+            "maximum": elementwise.read_prelu,
             "mean": reductions.read_mean,
             "nn.avg_pool2d": reductions.read_average_pool,
             "nn.max_pool2d": reductions.read_max_pool,

@@ -1,4 +1,4 @@
-"""Read additions, subtractions and products of two quantized tensors, and requantization."""
+"""Read sums, differences, products and PRELU of two quantized tensors, and requantization."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from assay.compiler.kernels.int8.elementwise import (
     Operand,
     QuantizedAdd,
     QuantizedMultiply,
+    QuantizedPrelu,
     Requantize,
 )
 from assay.compiler.passes.chains import Graph
@@ -40,6 +41,44 @@ def read_binary(graph: Graph, var: Any) -> QuantizedOperator | None:
         sign = -1 if name == "subtract" else 1
         problem = QuantizedAdd(shape, ends[0], factors[0], ends[1], sign * factors[1], span)
     return QuantizedOperator(problem, (var, *covered), (left, right))
+
+
+def read_prelu(graph: Graph, var: Any) -> QuantizedOperator | None:
+    """Read ``maximum(v, 0) + minimum(v, 0) * slope`` of dequantized tensors from its maximum on."""
+    value = graph.value[var].args[0]
+    minima = [user for user in graph.users.get(value, []) if _limits(graph, user, "minimum")]
+    scaled = graph.only_user(minima[0]) if len(minima) == 1 else None
+    total = graph.only_user(var)
+    joins = graph.calls(total) == "add" and graph.only_user(scaled) is total
+    if not _limits(graph, var, "maximum") or not joins or graph.calls(scaled) != "multiply":
+        return None
+    first, second = graph.value[scaled].args
+    slope = second if first.same_as(minima[0]) else first
+    left, right, stored = dequantized(graph, value), dequantized(graph, slope), None
+    if tvm_api.static_shape(total) == tvm_api.static_shape(value):
+        stored = quantized(graph, total)
+    if left is None or right is None or stored is None:
+        return None
+    _, target, span, covered = stored
+    factor = np.float32(left[1].scale) / np.float32(target.scale)
+    problem = QuantizedPrelu(
+        tvm_api.static_shape(total),
+        operand(*left),
+        float(factor),
+        operand(*right),
+        float(factor * np.float32(right[1].scale)),
+        span,
+    )
+    variables = (var, minima[0], scaled, total, *covered)
+    return QuantizedOperator(problem, variables, (left[0], right[0]))
+
+
+def _limits(graph: Graph, var: Any, name: str) -> bool:
+    """Tell whether a variable is its operand limited by zero."""
+    if graph.calls(var) != name:
+        return False
+    limit = tvm_api.constant_value(graph.value[var].args[1])
+    return limit is not None and limit.size == 1 and limit.item() == 0
 
 
 def read_requantization(graph: Graph, var: Any) -> QuantizedOperator | None:
