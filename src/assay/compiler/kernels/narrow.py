@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from assay.compiler.kernels import direct
 from assay.compiler.kernels.builder import Buffer, Expr, KernelBuilder, RegisterTile, constant
-from assay.compiler.kernels.direct import DirectWriter
+from assay.compiler.kernels.direct_writer import DirectWriter
 from assay.compiler.kernels.epilogue_writer import EpilogueWriter, Pixels
 from assay.compiler.kernels.problem import Conv2d
 from assay.compiler.kernels.splits import ceil_power_of_two, column_vectors

@@ -19,7 +19,7 @@ from tvm import tirx
 
 from assay.compiler.kernels import direct
 from assay.compiler.kernels.builder import Expr, KernelBuilder, maximum, minimum
-from assay.compiler.kernels.direct import DirectWriter, Part, RowTaps
+from assay.compiler.kernels.direct_writer import DirectWriter, Part, RowTaps
 from assay.compiler.kernels.epilogue import Epilogue
 from assay.compiler.kernels.epilogue_writer import EpilogueWriter
 from assay.compiler.kernels.problem import Conv2d, Layout, image_shape
