@@ -30,6 +30,7 @@ from assay.compiler.kernels.int8.select import INT8_GENERATORS
 from assay.compiler.kernels.move import Move
 from assay.compiler.kernels.nchw import convolution as nchw_convolution
 from assay.compiler.kernels.nchw import depthwise as nchw_depthwise
+from assay.compiler.kernels.nchw import direct as nchw_direct
 from assay.compiler.kernels.nchw import pool as nchw_pool
 from assay.compiler.kernels.nchw import transposed as nchw_transposed
 from assay.compiler.kernels.nchw import winograd as nchw_winograd
@@ -72,5 +73,7 @@ def generator_for(problem: Any, isa: Isa, aggressive: bool = False) -> Generator
                     return choice
         if few:
             return narrow
+        if nchw_direct.applicable(problem) and nchw_direct.worthwhile(problem, isa):
+            return nchw_direct
     choices = GENERATORS.get(type(problem), ())
     return next((choice for choice in choices if choice.applicable(problem)), None)

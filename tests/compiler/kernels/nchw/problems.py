@@ -1,5 +1,7 @@
 """Convolutions in NCHW."""
 
+from hypothesis import strategies as st
+
 from assay.compiler.kernels.epilogue import Epilogue, bias, clip, gate, residual, unary
 from assay.compiler.kernels.problem import Conv2d
 from tests.compiler.kernels.harness import TARGETS
@@ -44,3 +46,24 @@ def depthwise(image, channels, window, *, multiplier=1, **fields):
     """A depthwise convolution."""
     pair = (channels, channels * multiplier)
     return convolution(image, pair, window, groups=channels, **fields)
+
+
+@st.composite
+def any_geometry(draw):
+    """A small convolution, and for how many threads."""
+
+    def between(low, high):
+        return draw(st.integers(low, high))
+
+    groups = between(1, 2)
+    problem = convolution(
+        (between(1, 19), between(1, 35)),
+        (groups * between(1, 5), groups * between(1, 9)),
+        (between(1, 4), between(1, 4)),
+        stride=(between(1, 3), between(1, 3)),
+        dilation=(between(1, 3), between(1, 3)),
+        batch=between(1, 2),
+        groups=groups,
+        epilogue=draw(st.sampled_from([SHORT, LONG])),
+    )
+    return problem, between(1, 2)

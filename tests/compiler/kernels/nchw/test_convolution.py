@@ -1,11 +1,10 @@
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from assay.compiler.kernels.nchw import convolution
 from tests.compiler.kernels.harness import ARM, TARGETS, check_conv2d, compile_kernel, isa
 from tests.compiler.kernels.nchw import problems
-from tests.compiler.kernels.nchw.problems import LONG, SHORT, on_host_and_another
+from tests.compiler.kernels.nchw.problems import LONG, on_host_and_another
 
 CASES = {
     "odd channels": problems.convolution((7, 7), (5, 33), (1, 1)),
@@ -48,23 +47,10 @@ def test_threads_share_out_pixels_channels_or_bands(image, channels, window):
 
 
 @settings(max_examples=8, deadline=None)
-@given(st.data())
-def test_any_geometry(data):
-    def draw(low, high):
-        return data.draw(st.integers(low, high))
-
-    groups = draw(1, 2)
-    problem = problems.convolution(
-        (draw(1, 19), draw(1, 35)),
-        (groups * draw(1, 5), groups * draw(1, 9)),
-        (draw(1, 4), draw(1, 4)),
-        stride=(draw(1, 3), draw(1, 3)),
-        dilation=(draw(1, 3), draw(1, 3)),
-        batch=draw(1, 2),
-        groups=groups,
-        epilogue=data.draw(st.sampled_from([SHORT, LONG])),
-    )
-    check_conv2d(convolution, problem, TARGETS[-1], parallel=draw(1, 2))
+@given(problems.any_geometry())
+def test_any_geometry(drawn):
+    problem, parallel = drawn
+    check_conv2d(convolution, problem, TARGETS[-1], parallel)
 
 
 def test_compiles_for_arm():

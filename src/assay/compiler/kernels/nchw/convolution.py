@@ -129,7 +129,7 @@ def make_plan(problem: Conv2d, isa: Isa, parallel: int) -> Plan:
     # Packed weights depend on the tile, which therefore may not depend on the number of threads.
     tile = choose_tile(isa, channels, p.out_h * p.out_w, depth)
     tiles = split_evenly(channels, tile.rows)
-    if _reads_in_place(p):
+    if reads_in_place(p):
         runs = split_columns(p.out_h * p.out_w, isa.lanes(), tile.vectors)
         parts = p.batch * p.groups * panel_count(runs)
         sharing = choose_sharing(tasks, parts, p.groups * tiles.tiles, input_bytes, weight_bytes)
@@ -140,7 +140,7 @@ def make_plan(problem: Conv2d, isa: Isa, parallel: int) -> Plan:
     return Plan(p, band.lines, runs, tiles, "rows" if tasks > 1 else "nothing", band)
 
 
-def _reads_in_place(p: Conv2d) -> bool:
+def reads_in_place(p: Conv2d) -> bool:
     """Tell whether each tap sees the outputs' pixels one after the other in the input."""
     last = p.rows.source(p.out_h - 1, p.kernel_h - 1)
     steps = (p.kernel_w, p.stride_h, p.stride_w, p.pad_top, p.pad_left)

@@ -55,6 +55,12 @@ class PlaneEpilogueWriter:
             return constant(0.0, lanes)
         return self._builder.let(broadcast(self._builder.load(self._bias, channel), lanes))
 
+    def start_channels(self, channel: Expr, lanes: int) -> Expr:
+        """Return what the sums of one pixel start from, for ``lanes`` channels side by side."""
+        if self._bias is None:
+            return constant(0.0, lanes)
+        return self._builder.let(self._builder.load(self._bias, channel, lanes))
+
     def finish(self, value: Expr, batch: Expr, channel: Expr, pixel: Expr, lanes: int) -> Expr:
         """Apply the steps to pixels of one channel, the first of which is ``pixel``."""
         b = self._builder
