@@ -35,15 +35,20 @@ SCHEMES = ("int8", "uint8")
 RNG = np.random.default_rng(3)
 
 
-def operators_left(path, layout="nhwc"):
-    """Return the operators on real numbers, other than moves, that are no calls of kernels."""
+def graph_calls(path, layout="nhwc"):
+    """Return the operators of a model's graph, before kernels other than integer ones are bound."""
     config = Config(layout=layout)
     target = resolve_target("native")
     mod = import_model(read(path))
     with tvm.transform.PassContext(opt_level=3), target.tvm():
         for step in steps(GRAPH, config):
             mod = step.make(Job(config, target, Log()))(mod)
-    floats = (call for call in tvm_api.op_calls(mod["main"]) if _handles_floats(call))
+    return tvm_api.op_calls(mod["main"])
+
+
+def operators_left(path, layout="nhwc"):
+    """Return the operators on real numbers, other than moves, that are no calls of kernels."""
+    floats = (call for call in graph_calls(path, layout) if _handles_floats(call))
     return {tvm_api.op_name(call) for call in floats} - {"call_tir", *MOVES}
 
 

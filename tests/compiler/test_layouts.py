@@ -8,11 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import assay
+from assay.compiler import tvm_api
 from assay.compiler.passes.chained_moves import chained
 from assay.runtimes.litert import open_litert
 from assay.runtimes.tvm import open_build
+from benchmarks.architectures.__main__ import files
 from tests.builder import GraphBuilder
 from tests.compiler.test_bind_kernels import conv
+from tests.compiler.test_integer_operators import graph_calls
 
 RNG = np.random.default_rng(13)
 SHAPE = (2, 6, 8, 12)
@@ -200,6 +203,24 @@ def test_a_dense_layer_of_an_image_takes_it_as_it_lies(tmp_path, batch):
     x = RNG.normal(0, 2, (batch, 6, 5, 3)).astype(np.float32)
     expected = open_litert(path, reference=True)(x)
     np.testing.assert_allclose(open_build(build)(x), expected, atol=1e-4 * np.ptp(expected), rtol=0)
+
+
+NETWORKS = ("convnext", "googlenet", "keyword_cnn", "shufflenet_v2", "super_resolution", "tcn")
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_nchw_adds_the_transpose_of_the_input_to_a_networks_own(tmp_path, name, precision):
+    make = files().get(f"{name}.{precision}.tflite")
+    if make is None:
+        pytest.skip("TFLite does not quantize it")
+    path = tmp_path / "model.tflite"
+    path.write_bytes(make())
+    own, held = (
+        sum(tvm_api.op_name(call) == "permute_dims" for call in graph_calls(path, layout))
+        for layout in ("nhwc", "nchw")
+    )
+    assert held <= own + 1
 
 
 @st.composite
