@@ -9,6 +9,9 @@ from assay.compiler.target import Isa
 Sharing = Literal["nothing", "rows", "panels"]
 """What threads deal out: rows (of a single one, its tiles), panels of the weights, or nothing."""
 
+PLANNED_TASKS = 4
+"""Networks' kernels are written for as many threads; fewer at run time share the same tasks."""
+
 NOMINAL_GHZ = 3.0
 NOMINAL_GB_PER_S = 10.0  # what one core draws from memory, at the low end of server CPUs
 NOMINAL_CACHE_GB_PER_S = 64.0  # and from the second-level cache

@@ -18,7 +18,8 @@ from assay.compiler import tvm_api
 from assay.compiler.kernels.builder import with_parameter_shapes
 from assay.compiler.kernels.int8.convert import Shift
 from assay.compiler.kernels.select import generator_for
-from assay.compiler.passes.bound import PLANNED_TASKS, BoundKernel, BoundKernels
+from assay.compiler.kernels.work import PLANNED_TASKS
+from assay.compiler.passes.bound import BoundKernel, BoundKernels
 from assay.compiler.passes.chains import Graph
 from assay.compiler.passes.layouts import TO_NCHW, TO_NHWC
 from assay.compiler.passes.quantized import MOVES, QuantizedOperator, claimable

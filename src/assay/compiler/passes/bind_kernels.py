@@ -22,7 +22,8 @@ from assay.compiler.kernels.expand_depthwise import ExpandDepthwise
 from assay.compiler.kernels.move import Move
 from assay.compiler.kernels.problem import Conv2d
 from assay.compiler.kernels.select import generator_for
-from assay.compiler.passes.bound import PLANNED_TASKS, BoundKernel, BoundKernels
+from assay.compiler.kernels.work import PLANNED_TASKS
+from assay.compiler.passes.bound import BoundKernel, BoundKernels
 from assay.compiler.passes.chains import Chain, Graph, chain_after
 from assay.compiler.passes.readers import READERS, Operator, Reader
 from assay.compiler.target import Isa

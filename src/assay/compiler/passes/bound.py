@@ -5,9 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-PLANNED_TASKS = 4
-"""Kernels are written for this many threads; fewer at run time share the same tasks."""
-
 
 @dataclass(frozen=True)
 class BoundKernel:

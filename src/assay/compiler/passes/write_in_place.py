@@ -25,7 +25,8 @@ from assay.compiler.kernels.builder import with_parameter_shapes
 from assay.compiler.kernels.epilogue import Inside
 from assay.compiler.kernels.int8.concat import QuantizedConcat
 from assay.compiler.kernels.move import Move
-from assay.compiler.passes.bound import PLANNED_TASKS, BoundKernel, BoundKernels
+from assay.compiler.kernels.work import PLANNED_TASKS
+from assay.compiler.passes.bound import BoundKernel, BoundKernels
 from assay.compiler.target import Isa
 
 

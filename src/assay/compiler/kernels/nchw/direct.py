@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING, Any
 from assay.compiler.kernels import direct
 from assay.compiler.kernels.builder import Buffer, Expr, KernelBuilder, maximum, minimum
 from assay.compiler.kernels.direct_writer import DirectWriter, Panel, Part, RowTaps, each_panel
+from assay.compiler.kernels.nchw import convolution
 from assay.compiler.kernels.nchw.convolution import reads_in_place
 from assay.compiler.kernels.nchw.epilogue_writer import PlaneEpilogueWriter
 from assay.compiler.kernels.nchw.turning import Chunk, PixelRange, read_pixels
 from assay.compiler.kernels.problem import Conv2d
 from assay.compiler.kernels.splits import EvenSplit, column_vectors, split_evenly
 from assay.compiler.kernels.tiles import PIPES
+from assay.compiler.kernels.work import PLANNED_TASKS
 from assay.compiler.target import Isa
 
 if TYPE_CHECKING:
@@ -54,9 +56,12 @@ def worthwhile(problem: Conv2d, isa: Isa) -> bool:
     vectors = p.groups * len(column_vectors(p.out_c // p.groups, lanes))
     moved = images * p.in_h * p.in_w + sums * p.out_c
     here = sums * depth * vectors / PIPES + _TURNING * moved / lanes
-    unaligned = 1 + _UNALIGNED * (4 * lanes / _LINE_BYTES)
+    plan = convolution.make_plan(p, isa, PLANNED_TASKS)
+    pixels = p.batch * plan.bands * sum(run.count * len(run.vectors) for run in plan.runs)
+    one_tap = p.kernel_h * p.kernel_w == 1
+    crossing = 1 if one_tap else 1 + _UNALIGNED * (4 * lanes / _LINE_BYTES)
     copied = images * min(p.in_h, p.out_h * p.kernel_h) * p.out_w * p.kernel_w
-    there = sums * depth * p.out_c / lanes / PIPES * unaligned + _COPYING * copied / lanes
+    there = pixels * depth * p.out_c / PIPES * crossing + _COPYING * copied / lanes
     return here < there
 
 
