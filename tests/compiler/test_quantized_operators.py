@@ -77,6 +77,13 @@ def test_a_constant_for_each_channel(tmp_path, dtype, name):
     net.check(tmp_path, net.op(name, [net.input((1, 3, 4, 9)), constant], (1, 3, 4, 9), 0.1))
 
 
+@pytest.mark.parametrize("right", [(2, 5, 3, 7), (2, 5, 3, 1)], ids=str)
+def test_squared_difference(tmp_path, right):
+    net = Net("int8")
+    operands = [net.input((2, 5, 3, 7)), net.input(right, 0.03, -7, "y")]
+    net.check(tmp_path, net.op("SQUARED_DIFFERENCE", operands, (2, 5, 3, 7), 0.2, -128))
+
+
 @TYPES
 @pytest.mark.parametrize("slopes", [(9,), (1, 1, 9), (3, 4, 9)], ids=str)
 def test_prelu(tmp_path, dtype, slopes):

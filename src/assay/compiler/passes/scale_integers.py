@@ -116,7 +116,11 @@ class _Writer:
         if isinstance(problem, QuantizedAdd):
             left = self._operand(_times(sources[0], problem.left, problem.left_factor))
             right = self._operand(_times(sources[1], problem.right, problem.right_factor))
-            return self._own(relax.op.add(left, right))
+            total = relax.op.add(left, right)
+            if not problem.squared:
+                return self._own(total)
+            difference = self._operand(total)
+            return self._own(relax.op.multiply(difference, difference))
         if isinstance(problem, QuantizedMultiply):
             left = self._operand(_times(sources[0], problem.left))
             right = self._operand(_times(sources[1], problem.right))

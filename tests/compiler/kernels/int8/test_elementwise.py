@@ -64,9 +64,8 @@ def expected(problem, *inputs):
         below = (left * right).astype(np.float32) * np.float32(problem.slope_factor)
         return reference.quantize(np.where(left > 0, above, below), problem.output)
     total = reference.centred(left, 0, problem.left_factor)
-    return reference.quantize(
-        total + reference.centred(right, 0, problem.right_factor), problem.output
-    )
+    total = total + reference.centred(right, 0, problem.right_factor)
+    return reference.quantize(total * total if problem.squared else total, problem.output)
 
 
 def check(problem, text, parallel=1, seed=0):
@@ -98,6 +97,13 @@ def test_products_broadcast(text, shapes):
 def test_slopes_broadcast(text, shapes):
     check(prelu(*shapes), text)
     check(prelu(*shapes, factor=1e8, slope_factor=3e9), text)  # limited before it is rounded
+
+
+@pytest.mark.parametrize("text", MAIN_TARGETS)
+@pytest.mark.parametrize("shapes", SHAPES[:5], ids=str)
+def test_squares_of_differences_broadcast(text, shapes):
+    check(add(*shapes, left_factor=0.1, right_factor=-0.09, squared=True), text)
+    check(add(*shapes, left_factor=1e9, right_factor=-1e9, squared=True), text)
 
 
 @pytest.mark.parametrize("text", MAIN_TARGETS)

@@ -38,7 +38,8 @@ class Operand:
 class QuantizedAdd:
     """``left_factor * (left - zero point) + right_factor * (right - zero point)``.
 
-    SUB is a negative ``right_factor``. Kernel parameters, in order: left, right, output.
+    SUB is a negative ``right_factor``; SQUARED_DIFFERENCE is that ``squared``, its factors scales
+    over the root of the output's. Kernel parameters, in order: left, right, output.
     """
 
     shape: tuple[int, ...]
@@ -47,6 +48,7 @@ class QuantizedAdd:
     right: Operand
     right_factor: float
     output: StoredRange
+    squared: bool = False
 
 
 @dataclass(frozen=True)
@@ -160,8 +162,10 @@ def compute(
     for x, y in zip(left, right, strict=True):
         first = cast("float32", x, lanes) * constant(problem.left_factor, lanes)
         second = cast("float32", y, lanes) * constant(problem.right_factor, lanes)
-        reals.append(b.let(rounded(first, lanes) + rounded(second, lanes)))
-    fit = BYTES * (abs(problem.left_factor) + abs(problem.right_factor)) < INT32
+        total = b.let(rounded(first, lanes) + rounded(second, lanes))
+        reals.append(b.let(total * total) if problem.squared else total)
+    largest = BYTES * (abs(problem.left_factor) + abs(problem.right_factor))
+    fit = (largest**2 if problem.squared else largest) < INT32
     return to_bytes(b, isa, reals, lanes, problem.output, fit)
 
 

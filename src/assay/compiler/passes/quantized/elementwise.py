@@ -20,7 +20,13 @@ from assay.compiler.passes.quantized.operator import QuantizedOperator
 
 
 def read_binary(graph: Graph, var: Any) -> QuantizedOperator | None:
-    """Read ``add``, ``subtract`` or ``multiply`` of two dequantized tensors that broadcast."""
+    """Read ``add``, ``subtract`` or ``multiply`` of two dequantized tensors that broadcast.
+
+    A difference that is multiplied by itself is one operator with it.
+    """
+    arguments = graph.value[var].args
+    if graph.calls(var) == "multiply" and arguments[0].same_as(arguments[1]):
+        return _read_square(graph, var)
     operands = [dequantized(graph, argument) for argument in graph.value[var].args]
     stored = quantized(graph, var)
     if stored is None or operands[0] is None or operands[1] is None:
@@ -41,6 +47,30 @@ def read_binary(graph: Graph, var: Any) -> QuantizedOperator | None:
         sign = -1 if name == "subtract" else 1
         problem = QuantizedAdd(shape, ends[0], factors[0], ends[1], sign * factors[1], span)
     return QuantizedOperator(problem, (var, *covered), (left, right))
+
+
+def _read_square(graph: Graph, var: Any) -> QuantizedOperator | None:
+    difference = graph.value[var].args[0]
+    alone = graph.users.get(difference) == [var, var]
+    if not alone or graph.calls(difference) != "subtract":
+        return None
+    operands = [dequantized(graph, argument) for argument in graph.value[difference].args]
+    stored = quantized(graph, var)
+    if stored is None or operands[0] is None or operands[1] is None:
+        return None
+    _, target, span, covered = stored
+    (left, left_affine), (right, right_affine) = operands[0], operands[1]
+    root = np.sqrt(np.float32(target.scale))
+    problem = QuantizedAdd(
+        tvm_api.static_shape(var),
+        operand(left, left_affine),
+        float(np.float32(left_affine.scale) / root),
+        operand(right, right_affine),
+        -float(np.float32(right_affine.scale) / root),
+        span,
+        squared=True,
+    )
+    return QuantizedOperator(problem, (difference, var, *covered), (left, right))
 
 
 def read_prelu(graph: Graph, var: Any) -> QuantizedOperator | None:
