@@ -22,6 +22,7 @@ from assay.compiler.kernels import (
     softmax,
     transposed,
     winograd,
+    winograd_rows,
 )
 from assay.compiler.kernels.batch_matmul import BatchMatmul
 from assay.compiler.kernels.elementwise import Elementwise
@@ -68,7 +69,7 @@ def generator_for(problem: Any, isa: Isa, aggressive: bool = False) -> Generator
     if isinstance(problem, Conv2d):
         few = narrow.applicable(problem) and narrow.worthwhile(problem, isa)
         if aggressive and not (few and narrow.fits_a_vector(problem, isa)):
-            for choice in (winograd, nchw_winograd):
+            for choice in (winograd, nchw_winograd, winograd_rows):
                 if choice.applicable(problem) and choice.worthwhile(problem, isa):
                     return choice
         if few:

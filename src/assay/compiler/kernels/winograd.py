@@ -259,11 +259,12 @@ def _direct_cycles(p: Conv2d, isa: Isa) -> float:
         pixels, columns = columns, pixels
     products = 9 * p.in_c * pixels * -(-columns // isa.lanes()) / PIPES
     if p.layout == "NHWC":  # where taps beside the image are left out
-        products *= _share_on_image(p.rows, p.out_h) * _share_on_image(p.columns, p.out_w)
+        products *= share_on_image(p.rows, p.out_h) * share_on_image(p.columns, p.out_w)
     return products + _reading_cycles(p, 9)
 
 
-def _share_on_image(window: Window, outputs: int) -> float:
+def share_on_image(window: Window, outputs: int) -> float:
     """Return the share of taps, of all outputs along an axis, that are on the image."""
-    seen = sum(window.inside(output, tap) for output in range(outputs) for tap in range(3))
-    return seen / (3 * outputs)
+    taps = range(window.kernel)
+    seen = sum(window.inside(output, tap) for output in range(outputs) for tap in taps)
+    return seen / (window.kernel * outputs)

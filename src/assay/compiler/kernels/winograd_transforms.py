@@ -1,10 +1,10 @@
-"""The matrices of Winograd's minimal filtering F(m x m, 3 x 3), and code that applies them.
+"""The matrices of Winograd's minimal filtering F(m x m, r x r), and code that applies them.
 
-With m + 1 finite points and infinity, Y = A' [(G g G') * (B' d B)] A (' transposes, * multiplies
-element by element): Toom and Cook's multiplication of polynomials, transposed. Source: A. Lavin and
-S. Gray, "Fast Algorithms for Convolutional Neural Networks", 2016, with other points. For m = 4 the
-points 0, +-3/4, +-3/2 halve the mean rounding error of the customary 0, +-1, +-2: their powers stay
-close to one, and all entries of A and B are exact in binary.
+With m + r - 2 finite points and infinity, Y = A' [(G g G') * (B' d B)] A (' transposes, * is
+multiplication element by element): Toom and Cook's multiplication of polynomials, transposed.
+Source: A. Lavin and S. Gray, "Fast Algorithms for Convolutional Neural Networks", 2016, with other
+points. For six positions the points 0, +-3/4, +-3/2 halve the mean rounding error of the customary
+0, +-1, +-2: their powers stay close to one, and all entries of A and B are exact in binary.
 """
 
 from __future__ import annotations
@@ -18,30 +18,30 @@ from numpy.typing import NDArray
 
 from assay.compiler.kernels.builder import Expr, KernelBuilder, constant
 
-POINTS = {2: (0.0, 1.0, -1.0), 4: (0.0, 0.75, -0.75, 1.5, -1.5)}
+POINTS = {4: (0.0, 1.0, -1.0), 6: (0.0, 0.75, -0.75, 1.5, -1.5)}  # by positions
 TAPS = 3
 
 
 @dataclass(frozen=True)
 class Transforms:
-    """``output`` is A' [m, n], ``weights`` G [n, 3], ``data`` B' [n, n], with n = m + 2."""
+    """``output`` is A' [m, n], ``weights`` G [n, r], ``data`` B' [n, n], with n = m + r - 1."""
 
     output: NDArray[np.float64]
     weights: NDArray[np.float64]
     data: NDArray[np.float64]
 
 
-@lru_cache(maxsize=2)
-def transforms(outputs: int) -> Transforms:
-    """Return the matrices of F(outputs x outputs, 3 x 3)."""
-    points = np.array(POINTS[outputs])
-    size = outputs + TAPS - 1
-    output, weights = np.zeros((outputs, size)), np.zeros((size, TAPS))
+@lru_cache(maxsize=16)
+def transforms(outputs: int, taps: int = TAPS) -> Transforms:
+    """Return the matrices of F(m, r), m ``outputs`` and r ``taps``."""
+    size = outputs + taps - 1
+    points = np.array(POINTS[size])
+    output, weights = np.zeros((outputs, size)), np.zeros((size, taps))
     data = np.zeros((size, size))
     for index, point in enumerate(points):
         others = np.delete(points, index)
         output[:, index] = point ** np.arange(outputs)
-        weights[index] = point ** np.arange(TAPS) / np.prod(point - others)
+        weights[index] = point ** np.arange(taps) / np.prod(point - others)
         data[index, : size - 1] = np.poly(others)[::-1]
     output[-1, -1] = weights[-1, -1] = 1.0
     data[-1] = np.poly(points)[::-1]
@@ -56,13 +56,17 @@ def transform_weights(weights: NDArray[np.float32], outputs: int) -> NDArray[np.
 
 
 def apply_data(
-    b: KernelBuilder, outputs: int, values: Sequence[Expr | None], lanes: int
+    b: KernelBuilder,
+    outputs: int,
+    values: Sequence[Expr | None],
+    lanes: int,
+    taps: int = TAPS,
 ) -> list[Expr]:
     """Return B' times a column of vectors; None stands for zeros.
 
     Rows of a point and its negative share their even and, but for the sign, their odd terms.
     """
-    matrix = transforms(outputs).data
+    matrix = transforms(outputs, taps).data
     first = _combination(b, matrix[0], values, lanes)
     result = [first]
     for row in range(1, len(matrix) - 1, 2):
@@ -73,9 +77,11 @@ def apply_data(
     return [*result, _combination(b, matrix[-1], values, lanes)]
 
 
-def apply_output(b: KernelBuilder, outputs: int, values: Sequence[Expr], lanes: int) -> list[Expr]:
+def apply_output(
+    b: KernelBuilder, outputs: int, values: Sequence[Expr], lanes: int, taps: int = TAPS
+) -> list[Expr]:
     """Return A' times a column of vectors, from sums and differences of each point's pair."""
-    matrix = transforms(outputs).output
+    matrix = transforms(outputs, taps).output
     pairs = range(1, matrix.shape[1] - 1, 2)
     sums = [b.let(values[column] + values[column + 1]) for column in pairs]
     differences = [b.let(values[column] - values[column + 1]) for column in pairs]
