@@ -4,20 +4,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assay.compiler.kernels.int8 import depthwise
-from assay.compiler.kernels.int8.depthwise_pack import channel_runs
-from assay.compiler.kernels.int8.depthwise_pairs import columns_of
-from assay.compiler.kernels.int8.dot import choose_dot
-from assay.compiler.kernels.int8.rowplan import plan_rows, tile_size
+from assay.compiler.kernels.int8.depthwise import columns_of
+from assay.compiler.kernels.int8.depthwise_pack import channel_runs, depthwise_dot
+from assay.compiler.kernels.int8.interleave import channel_order, most_channels
 from tests.compiler.kernels.int8.cases import ADDITION, check, conv
 from tests.compiler.kernels.int8.harness import (
     ALDER_LAKE,
     ARM_PLAIN,
     ARM_SDOT,
     AVX2,
-    AVX512,
     MAIN_TARGETS,
-    SSE2,
     TARGETS,
+    VNNI,
     assembly,
     isa,
 )
@@ -41,6 +39,7 @@ CASES = {
     "eight channels": depthwise_conv(9, 18, 8, 3),
     "no padding, stride 3": depthwise_conv(11, 14, 24, 3, 3, padding="valid", batch=2),
     "dilation of rows, stride": depthwise_conv(17, 9, 20, (3, 2), 2, dilation=(3, 1)),
+    "32 and 16 channels": depthwise_conv(7, 9, 48, 3, addition=ADDITION),
     "oblong": depthwise_conv(2, 9, 130, (2, 4), (1, 3)),
     "1x1 with stride": depthwise_conv(5, 7, 18, 1, (2, 3)),
     "dilated beyond the image": depthwise_conv(5, 5, 8, 3, dilation=12),
@@ -109,35 +108,24 @@ def test_other_convolutions_are_not_applicable(problem):
     assert not depthwise.applicable(problem)
 
 
-def test_two_output_rows_share_four_image_rows():
-    plan = plan_rows(CASES["same padding"].geometry, choose_dot(isa(ARM_SDOT)), 2)
-    assert plan.groups == ((0, 1, 2, 3),)
-    assert plan.patterns == [(0, 1, 2, None), (None, 0, 1, 2)]
-
-
-def test_dilated_rows_are_grouped_without_those_between():
-    p = CASES["dilated beyond the image"].geometry
-    assert plan_rows(p, choose_dot(isa(ARM_SDOT)), 1).groups == ((0, 12, 24),)
-
-
-@pytest.mark.parametrize("text", [ALDER_LAKE, ARM_PLAIN, ARM_SDOT])
-def test_sums_of_a_tile_fit_registers(text):
-    dot = choose_dot(isa(text))
+@pytest.mark.parametrize("text", [*TARGETS, ALDER_LAKE, ARM_PLAIN, ARM_SDOT])
+def test_sums_and_weights_of_a_tile_fit_registers(text):
     for problem in CASES.values():
-        p = problem.geometry
-        rows, columns = tile_size(p, isa(text), dot)
-        assert rows <= p.out_h
-        assert columns <= p.out_w
-        assert 4 * rows * columns < isa(text).registers or (rows, columns) == (1, 1)
+        p, dot = problem.geometry, depthwise_dot(problem, isa(text))
+        for run in channel_runs(p.out_c, most_channels(isa(text), dot)):
+            columns = columns_of(p, isa(text), dot, run.width)
+            vectors = max(1, run.width // isa(text).lanes())
+            assert 1 <= columns <= p.out_w
+            if columns > 1:
+                assert vectors * columns + min(p.kernel_w, 5) < isa(text).registers
 
 
-@pytest.mark.parametrize("text", [SSE2, AVX2, AVX512])
-def test_sums_and_weights_of_pairs_fit_registers(text):
-    for problem in CASES.values():
-        p = problem.geometry
-        assert 1 <= columns_of(p, isa(text)) <= p.out_w
-        assert columns_of(p, isa(text)) + min(p.kernel_w, 5) < isa(text).registers
-    assert columns_of(CASES["eight channels"].geometry, isa(text)) in (6, 8)
+@pytest.mark.parametrize("channels", [4, 8, 16, 32, 64])
+@pytest.mark.parametrize("text", [AVX2, VNNI])
+def test_each_channel_has_a_place(text, channels):
+    problem = depthwise_conv(5, 5, channels, 3)
+    order = channel_order(depthwise_dot(problem, isa(text)), channels)
+    assert sorted(order) == list(range(channels))
 
 
 @pytest.mark.parametrize("most", [8, 16, 64])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from assay.compiler.kernels import splits
 from assay.compiler.kernels.builder import Buffer, Expr, KernelBuilder, broadcast, minimum
 from assay.compiler.kernels.int8.dot import Dot, choose_dot, choose_wide_dot
+from assay.compiler.kernels.int8.interleave import channel_order
 from assay.compiler.kernels.int8.panels import column_vectors
 from assay.compiler.kernels.int8.problem import PackedWeights, QuantizedConv2d, folded_bias
+from assay.compiler.kernels.int8.row_groups import Pattern
 from assay.compiler.kernels.problem import Conv2d
 from assay.compiler.target import Isa
 
@@ -37,6 +39,30 @@ class ChannelRun:
         if self.count == 1:
             return self.end - self.width
         return minimum(self.start + index * self.width, self.end - self.width)
+
+
+@dataclass(frozen=True)
+class Channels:
+    """Channels worked on together: the first one, its place among the packed ones, how many.
+
+    Their sums are ``vectors`` of ``lanes`` each.
+    """
+
+    first: Expr
+    packed: Expr
+    width: int
+    lanes: int
+
+    @classmethod
+    def of(cls, b: KernelBuilder, isa: Isa, run: ChannelRun, index: Expr) -> Channels:
+        """Return a vector of a run."""
+        packed = b.let(run.packed + index * run.width)
+        return cls(b.let(run.first(index)), packed, run.width, min(run.width, isa.lanes()))
+
+    @property
+    def vectors(self) -> int:
+        """How many vectors of sums there are."""
+        return self.width // self.lanes
 
 
 def channel_runs(channels: int, most: int) -> tuple[ChannelRun, ...]:
@@ -82,31 +108,21 @@ class Constants:
         )
 
 
-@dataclass(frozen=True)
-class Channels:
-    """A vector of channels: the first one, its place in the packed constants, its width."""
-
-    first: Expr
-    packed: Expr
-    width: int
-
-
 def pack_taps(
     problem: QuantizedConv2d,
-    isa: Isa,
-    patterns: Sequence[tuple[int | None, ...]],
-    orders: Iterable[NDArray[np.intp]],
+    dot: Dot,
+    patterns: Sequence[Pattern],
+    runs: Sequence[ChannelRun],
     weights: NDArray[np.int8],
     bias: NDArray[np.int32],
     multipliers: NDArray[np.float32],
 ) -> PackedWeights:
     """Pack weights int8 [kernel_h, kernel_w, 1, out_c] as stored, bias and multipliers [out_c].
 
-    ``patterns`` say which rows of the window a dot product takes, None for none; ``orders`` which
-    channels a vector holds. For each vector: [patterns][kernel_w][channels][taps], int16 if zero
-    points are taken off.
+    ``patterns`` say which rows of the window a dot product takes. For each vector of channels:
+    [patterns][kernel_w][channels][taps], int16 if zero points are taken off.
     """
-    p, dot = problem.geometry, depthwise_dot(problem, isa)
+    p = problem.geometry
     zero_point = problem.input_zero_point - dot.input_offset
     bias = folded_bias(bias, weights, zero_point, problem.weights_zero_point)
     centred = weights[:, :, 0].astype(np.int16) - problem.weights_zero_point
@@ -116,7 +132,11 @@ def pack_taps(
             if tap is not None:
                 taps[index, :, :, place] = centred[tap]
     dtype = np.int16 if dot.wide_weights else np.int8
-    vectors = list(orders)
+    vectors = [
+        run.first(index) + np.array(channel_order(dot, run.width))
+        for run in runs
+        for index in range(run.count)
+    ]
     return PackedWeights(
         np.concatenate([taps[:, :, channels].reshape(-1) for channels in vectors]).astype(dtype),
         np.concatenate([bias[channels] for channels in vectors]),

@@ -18,7 +18,7 @@ from assay.compiler.kernels.int8.stored import (
     packs,
     to_bytes,
 )
-from assay.compiler.kernels.int8.vectors import cast, llvm, rounded, shuffle
+from assay.compiler.kernels.int8.vectors import cast, concatenate, llvm, rounded, shuffle
 from assay.compiler.target import Isa
 
 
@@ -77,43 +77,71 @@ class OutputWriter:
         if problem.addition is None:
             stored = to_bytes(self.b, self.isa, reals, lanes, problem.output, problem.shrinks)
         else:
-            own = self.b.let(place.own)
-            stored = self._added(problem.addition, reals, lanes, own, columns)
+            count = len(sums) * lanes
+            other = load_first(self.b, self.addend, self.b.let(place.own), count, columns)
+            stored = self._added(problem.addition, reals, lanes, other)
         written = self.b.let(place.written)
         store_first(self.b, self.output, written, stored, len(sums) * lanes, columns)
 
     def write_pixels(
-        self, sums: Sequence[Expr], multiplier: Expr, lanes: int, first: Place
+        self,
+        sums: Sequence[Sequence[Expr]],
+        multipliers: Sequence[Expr],
+        lanes: int,
+        first: Place,
+        order: Sequence[int],
     ) -> None:
-        """Store one vector of channels of several pixels, narrowed together where that is faster.
+        """Store the same channels of several pixels, which follow each other from ``first`` on.
 
-        Their channels are the same ones, the pixels follow each other from ``first`` on.
+        Each pixel's sums are some vectors; ``order`` says which channel each of their lanes holds.
+        Vectors of neighbours are narrowed together where that is faster.
         """
-        start = 0
+        vectors, start = len(multipliers), 0
         while start < len(sums):
-            count = next(count for count in (4, 2, 1) if count <= len(sums) - start)
-            some = sums[start : start + count]
-            self._write_together(some, multiplier, lanes, first.moved(start, 0))
+            rest = len(sums) - start
+            count = next(
+                (n for n in (4, 2) if n <= rest and packs(self.isa, n * vectors, lanes)), 1
+            )
+            place = first.moved(start, 0)
+            self._write_together(sums[start : start + count], multipliers, lanes, place, order)
             start += count
 
     def _write_together(
-        self, sums: Sequence[Expr], multiplier: Expr, lanes: int, first: Place
+        self,
+        sums: Sequence[Sequence[Expr]],
+        multipliers: Sequence[Expr],
+        lanes: int,
+        first: Place,
+        order: Sequence[int],
     ) -> None:
-        problem, count = self.problem, len(sums)
-        if problem.addition is not None or not packs(self.isa, count, lanes):
-            for pixel, total in enumerate(sums):
-                self.write([total], [multiplier], lanes, first.moved(pixel, 0), lanes)
+        b, problem, width = self.b, self.problem, len(order)
+        count = len(sums) * len(multipliers)
+        reals = [
+            cast("float32", total, lanes) * multiplier
+            for pixel in sums
+            for total, multiplier in zip(pixel, multipliers, strict=True)
+        ]
+        # Where each byte comes from: narrowing permutes lanes, and they hold channels in an order.
+        channels = [pixel * width + channel for pixel in range(len(sums)) for channel in order]
+        source = [0] * len(channels)
+        for channel, place in zip(channels, lane_order(self.isa, count, lanes), strict=True):
+            source[channel] = place
+        if problem.addition is None:
+            stored = to_bytes(b, self.isa, reals, lanes, problem.output, problem.shrinks)
+        else:
+            others = [
+                b.load(self.addend, first.moved(pixel, 0).own, width) for pixel in range(len(sums))
+            ]
+            back = [source.index(place) for place in range(len(source))]
+            other = _permuted(concatenate(others, width), back)
+            stored = self._added(problem.addition, reals, lanes, b.let(other))
+        natural = b.let(_permuted(stored, source))
+        if first.written_step == width or len(sums) == 1:
+            b.store(self.output, b.let(first.written), natural, len(source))
             return
-        reals = [cast("float32", total, lanes) * multiplier for total in sums]
-        stored = to_bytes(self.b, self.isa, reals, lanes, problem.output, problem.shrinks)
-        order = lane_order(self.isa, count, lanes)
-        if first.written_step == lanes:
-            whole = shuffle([stored], order)
-            self.b.store(self.output, self.b.let(first.written), whole, count * lanes)
-            return
-        for pixel in range(count):
-            value = shuffle([stored], order[pixel * lanes : (pixel + 1) * lanes])
-            self.b.store(self.output, self.b.let(first.moved(pixel, 0).written), value, lanes)
+        for pixel in range(len(sums)):
+            value = shuffle([natural], range(pixel * width, (pixel + 1) * width))
+            b.store(self.output, b.let(first.moved(pixel, 0).written), value, width)
 
     def fetch_addend(self, place: Place, count: int) -> None:
         """Ask for what is going to be added to ``count`` outputs from a place on."""
@@ -121,12 +149,9 @@ class OutputWriter:
             for line in range(0, count, LINE_BYTES):
                 self.b.prefetch(self.addend, place.own + line)
 
-    def _added(
-        self, addition: Addition, reals: Sequence[Expr], lanes: int, offset: Expr, columns: int
-    ) -> Expr:
-        b, count = self.b, len(reals)
-        other = load_first(b, self.addend, offset, count * lanes, columns)
-        others = from_bytes(b, self.isa, other, count, lanes)
+    def _added(self, addition: Addition, reals: Sequence[Expr], lanes: int, other: Expr) -> Expr:
+        b = self.b
+        others = from_bytes(b, self.isa, other, len(reals), lanes)
         fused = fused_sum(addition, self.problem.output) if self.isa.fma else None
         totals = []
         for real, integer in zip(reals, others, strict=True):
@@ -139,6 +164,11 @@ class OutputWriter:
         largest = BYTES * (abs(addition.factor) + abs(addition.other_factor))
         output = fused.output if fused else addition.output
         return to_bytes(b, self.isa, totals, lanes, output, largest < INT32)
+
+
+def _permuted(value: Expr, source: Sequence[int]) -> Expr:
+    """Return a vector whose lanes come from these."""
+    return value if list(source) == list(range(len(source))) else shuffle([value], source)
 
 
 def _separate(addition: Addition, quantized: Expr, other: Expr, lanes: int) -> Expr:

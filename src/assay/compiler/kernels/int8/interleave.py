@@ -12,33 +12,45 @@ from collections.abc import Sequence
 from assay.compiler.kernels.builder import Expr, KernelBuilder
 from assay.compiler.kernels.int8.dot import Dot
 from assay.compiler.kernels.int8.panels import LEAST_LANES
-from assay.compiler.kernels.int8.vectors import bits_as, rounded, shuffle, unpack
+from assay.compiler.kernels.int8.vectors import bits_as, cast, rounded, shuffle, unpack
 from assay.compiler.target import Isa
+
+MOST_INTERLEAVED = 4
+"""Rows of the widest dot products: of these, vectors come back in an order of their own."""
 
 _BLOCK = 16  # bytes in which x86 and ARM interleave
 
 
 def most_channels(isa: Isa, dot: Dot) -> int:
-    """Channels of the widest vector: as many as fill the interleaved registers."""
-    return 4 * isa.lanes()
+    """Channels worked on together: with four taps, as many as fill the interleaved registers."""
+    return (MOST_INTERLEAVED if dot.taps == MOST_INTERLEAVED else 1) * isa.lanes()
 
 
-def lanes_of(dot: Dot, channels: int) -> tuple[int, int]:
-    """Return (vectors, lanes) of sums for a vector of channels."""
-    count = min(dot.taps, channels // LEAST_LANES)
-    return count, channels // count
-
-
-def instructions(dot: Dot) -> int:
-    """Count loads and shuffles that interleave ``taps`` rows of the widest vector."""
-    return 4 + 8 if dot.taps == 4 else 1
+def channel_order(dot: Dot, channels: int) -> tuple[int, ...]:
+    """Return which channel each place holds after :func:`interleave`."""
+    count = _quads(channels) if dot.taps == MOST_INTERLEAVED else 1
+    lanes = channels // count
+    if count == 1:
+        return tuple(range(channels))
+    # Within a block of 16 channels each vector has four neighbours.
+    return tuple(
+        4 * count * (lane // 4) + 4 * vector + lane % 4
+        for vector in range(count)
+        for lane in range(lanes)
+    )
 
 
 def interleave(b: KernelBuilder, dot: Dot, rows: Sequence[Expr], channels: int) -> list[Expr]:
-    """Interleave ``dot.taps`` converted vectors; ``stored.lane_order`` says which lane is which."""
-    if dot.taps == 1:
-        return list(rows)
-    count, lanes = lanes_of(dot, channels)
+    """Interleave ``dot.taps`` vectors of stored bytes as the dot product takes them.
+
+    The vectors that come back are of one size, ``channels * dot.taps`` elements together.
+    """
+    if dot.taps < MOST_INTERLEAVED:
+        order = [lane + row * channels for lane in range(channels) for row in range(dot.taps)]
+        stored = rows[0] if dot.taps == 1 else shuffle(rows, order)
+        return [b.let(cast(dot.inputs, stored, channels * dot.taps))]
+    rows = [b.let(dot.convert(row, channels)) for row in rows]
+    count = _quads(channels)
     # Bytes of two rows each make words, and words of both make quads.
     word_count = 2 if count == 4 else 1
     size = channels // word_count
@@ -51,7 +63,12 @@ def interleave(b: KernelBuilder, dot: Dot, rows: Sequence[Expr], channels: int) 
         for left, right in zip(*words, strict=True)
         for quad in _interleaved(left, right, size, _BLOCK // 2, min(count, 2))
     ]
-    return [b.let(bits_as(dot.inputs, quad, 4 * lanes)) for quad in quads]
+    return [b.let(bits_as(dot.inputs, quad, 4 * channels // count)) for quad in quads]
+
+
+def _quads(channels: int) -> int:
+    """Return how many vectors four interleaved ones make."""
+    return min(4, channels // LEAST_LANES)
 
 
 def settled(value: Expr, words: int) -> Expr:
