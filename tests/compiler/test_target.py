@@ -28,6 +28,20 @@ def test_old_and_new_forms_mean_the_same_fields(text, fields):
     assert resolved.tvm().kind.name == "llvm"
 
 
+@pytest.mark.parametrize("cpu", ["znver4", "znver5"])
+def test_what_code_is_tuned_for_has_no_instructions_of_its_own(cpu):
+    target = resolve_target(f"llvm -mtriple=x86_64-linux-gnu -mcpu={cpu}")
+    own, tuned = (tvm_api.cpu_features(made) for made in (target.tvm(), target.tuned()))
+    preferences = ("ermsb", "fast-", "no-bypass-", "slow-", "tuning-")
+    assert not [feature for feature in tuned - own if not feature.startswith(preferences)]
+    assert {"avx512f", "avx512bw", "avx512vl", "avx512vnni", "avx512vbmi", "fma"} <= tuned
+
+
+def test_other_targets_are_tuned_for_themselves():
+    target = resolve_target("llvm -mtriple=x86_64-linux-gnu -mcpu=cascadelake -mattr=+avx512vbmi")
+    assert str(target.tuned()) == str(target.tvm())
+
+
 @pytest.mark.parametrize(
     ("text", "bits", "registers", "fma", "dot"),
     [

@@ -35,7 +35,7 @@ from assay.compiler.remarks.remark import Remark
 from assay.compiler.static_entry import entry_functions, with_parameters
 from assay.compiler.static_plan import StaticPlan, static_plan
 from assay.compiler.stored_constants import append, pack
-from assay.compiler.target import Isa, resolve_target
+from assay.compiler.target import Isa, ResolvedTarget, resolve_target
 from assay.compiler.trace import Trace
 from assay.errors import CompileError
 from assay.model.facts import Model
@@ -98,8 +98,7 @@ def compile_model(model: Model, config: Config) -> Build:
     try:
         trace = Trace(model, mod, config.batch)
         with tvm.transform.PassContext(opt_level=config.opt_level, instruments=[trace]):
-            # TVM generates kernels of CPUs for the host of a target: they are written for it.
-            both = tvm_api.with_host(target.tvm(), host.tvm())
+            both = _with_host(config, target, host)
             executable, weights, plan = _build(mod, Job(config, host, log), both, trace)
     except (tvm.error.InternalError, RuntimeError, TypeError, ValueError) as error:
         why = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
@@ -142,7 +141,7 @@ def ir_digest(model: Model, config: Config) -> str:
     config = replace(config, layout="nhwc" if config.layout == "auto" else config.layout)
     part = cut(model, config.inputs, config.outputs, config.signature)
     mod = import_model(part, config.batch)
-    both = tvm_api.with_host(target.tvm(), host.tvm())
+    both = _with_host(config, target, host)
     run = _stock if config.pipeline == "stock" else _own
     with tvm.transform.PassContext(opt_level=config.opt_level), both:
         lowered, _, plan = run(mod, Job(config, host, Log()), both)
@@ -150,6 +149,13 @@ def ir_digest(model: Model, config: Config) -> str:
     for constant in plan.constants if plan else ():
         digest += tvm_api.digest(constant)
     return hashlib.sha256(digest.encode()).hexdigest()[:16]
+
+
+def _with_host(config: Config, target: ResolvedTarget, host: ResolvedTarget) -> Any:
+    """Return the target of TVM, which generates kernels of CPUs for the host of it."""
+    if config.pipeline == "stock":
+        return tvm_api.with_host(target.tvm(), host.tvm())
+    return tvm_api.with_host(target.tuned(), host.tuned())
 
 
 def _build(mod: Any, job: Job, target: Any, trace: Trace) -> tuple[Any, int, StaticPlan | None]:

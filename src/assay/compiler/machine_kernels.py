@@ -191,4 +191,4 @@ def build(kernel: PeakKernel) -> Any:
     target = resolve_target("native")
     if target.isa.tiles:
         allow_tiles(name)
-    return tvm_api.build_kernels(tvm.IRModule({name: kernel.function}), target.tvm())[name]
+    return tvm_api.build_kernels(tvm.IRModule({name: kernel.function}), target.tuned())[name]

@@ -41,7 +41,7 @@ def isa(text):
 
 
 def compile_kernel(function, text, name="kernel"):
-    return tvm_api.build_kernels(tvm.IRModule({name: function}), target(text).tvm())
+    return tvm_api.build_kernels(tvm.IRModule({name: function}), target(text).tuned())
 
 
 def run(function, text, inputs, output_shape, name="kernel", replaced=None):

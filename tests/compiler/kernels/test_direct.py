@@ -146,7 +146,7 @@ def test_threads_share_the_tiles_of_a_single_row(columns):
 
 
 @pytest.mark.skipif(isa("native").arch != "x86_64", reason="reads x86 assembly")
-@pytest.mark.parametrize("text", TARGETS)
+@pytest.mark.parametrize("text", [*TARGETS, "llvm -mtriple=x86_64-linux-gnu -mcpu=znver5"])
 def test_sums_stay_in_registers(text):
     problem = conv_problem((56, 56), 128, 128, (3, 3), (2, 2), pad_top=0, pad_left=0)
     module = compile_kernel(direct.generate(problem, isa(text), "kernel"), text)

@@ -55,7 +55,7 @@ def isa(text):
 
 
 def compile_kernel(function, text, name="kernel"):
-    executable = tvm.compile(tvm.IRModule({name: function}), target(text).tvm())
+    executable = tvm.compile(tvm.IRModule({name: function}), target(text).tuned())
     return getattr(executable, "mod", executable)
 
 
