@@ -77,12 +77,9 @@ class ResolvedTarget:
         """Return the JSON form, with sorted keys: the same target always gives the same text."""
         return json.dumps(_thaw(self.fields), sort_keys=True)
 
-    def tvm(self, num_cores: int | None = None) -> Any:
-        """Build the ``tvm.target.Target``, told how many cores to plan for if given."""
-        fields = _thaw(self.fields)
-        if num_cores is not None:
-            fields["num-cores"] = num_cores
-        return tvm_api.make_target(fields)
+    def tvm(self) -> Any:
+        """Build the ``tvm.target.Target``."""
+        return tvm_api.make_target(_thaw(self.fields))
 
     def tuned(self) -> Any:
         """Build the target that kernels are generated for: of :meth:`tvm`, or of a CPU like it."""
