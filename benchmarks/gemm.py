@@ -31,10 +31,9 @@ SHAPES = (
 
 def caller(function: Any, shapes: list[tuple[int, ...]], target: str) -> Callable[[], Any]:
     """Compile a kernel and return a call of it on arrays of ones, as float32."""
-    built = tvm_api.build_kernels(
-        tvm.IRModule({str(function.attrs["global_symbol"]): function}), resolve_target(target).tvm()
-    )
-    run = built[str(function.attrs["global_symbol"])]
+    name = str(function.attrs["global_symbol"])
+    built = tvm_api.build_kernels(tvm.IRModule({name: function}), resolve_target(target).tuned())
+    run = built[name]
     tensors = [tvm.runtime.tensor(np.ones(shape, np.float32)) for shape in shapes]
     return lambda: run(*tensors)
 
