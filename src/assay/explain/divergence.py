@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from assay.compiler.kernel_calls import KernelCall, Layer
-    from assay.model.facts import Model, Tensor
+    from assay.model.facts import Model, Operator, Tensor
 
     Array = npt.NDArray[Any]
 
@@ -102,8 +102,9 @@ class Divergence:
             raw = value_of(tensor.index)
             unit = tensor.quantization.scale[0] if tensor.quantization else 1.0
             reference = decode(tensor.spec, raw).astype(np.float64) / unit
+            image = self._image(operator)
             for call in self._calls[operator.index]:
-                for which, result in enumerate(_arranged(results[call], raw.shape)):
+                for which, result in enumerate(_arranged(results[call], raw.shape, image)):
                     real = _real(tensor, result)
                     if real is not None:
                         known = self._found[operator.index]
@@ -130,6 +131,12 @@ class Divergence:
                 return
             for index in operator.outputs:
                 off[index] = incoming if closest is None else closest.over(quantized)
+
+    def _image(self, operator: Operator) -> tuple[int, ...] | None:
+        """Return the shape, NHWC, of what an operator gives out, or only shapes anew."""
+        views = operator.inputs[:1] if operator.name in _VIEWS else ()
+        shapes = (self._model.tensors[index].shape for index in (*operator.outputs[:1], *views))
+        return next((tuple(shape) for shape in shapes if len(shape) == 4), None)
 
     def _quantized(self, index: int) -> bool:
         return self._model.tensors[index].quantization is not None
@@ -170,15 +177,22 @@ def _real(tensor: Tensor, result: Array) -> Array | None:
     return decode(tensor.spec, result) if str(result.dtype) == tensor.dtype else None
 
 
-def _arranged(result: Array, shape: tuple[int, ...]) -> Iterator[Array]:
-    """Yield a result in the layouts in which it has the shape of the file's tensor."""
+def _arranged(
+    result: Array, shape: tuple[int, ...], image: tuple[int, ...] | None
+) -> Iterator[Array]:
+    """Yield a result in the layouts in which it may be the file's tensor of that shape.
+
+    ``image`` is the shape, NHWC, of the image that it is or was: in NCHW its elements are in
+    another order, also once it is a row.
+    """
     same = _extents(result.shape) == _extents(shape)
     if same or (result.ndim != len(shape) and result.size == prod(shape)):
         yield result.reshape(shape)
-    if len(shape) == 4 and result.ndim == 4:
-        moved = result.transpose(0, 2, 3, 1)
-        if moved.shape == shape:
-            yield moved
+    if image is not None:
+        batch, height, width, channels = image
+        planes = (batch, channels, height, width)
+        if result.shape == planes or (result.ndim != len(planes) and result.size == prod(planes)):
+            yield result.reshape(planes).transpose(0, 2, 3, 1).reshape(shape)
 
 
 def _extents(shape: tuple[int, ...]) -> list[int]:
