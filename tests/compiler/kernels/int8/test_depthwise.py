@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assay.compiler.kernels.int8 import depthwise
-from assay.compiler.kernels.int8.depthwise import columns_of
+from assay.compiler.kernels.int8.depthwise import columns_of, vectors_of
 from assay.compiler.kernels.int8.depthwise_pack import channel_runs, depthwise_dot
 from assay.compiler.kernels.int8.interleave import channel_order, most_channels
 from tests.compiler.kernels.int8.cases import ADDITION, check, conv
@@ -65,6 +65,16 @@ def test_threads_share_row_tiles(text, parallel, size):
 @pytest.mark.parametrize("text", MAIN_TARGETS)
 def test_images_larger_than_the_cache_go_in_parts(text, dilation):
     check(depthwise, depthwise_conv(131, 100, 48, 3, dilation=dilation), text)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("text", MAIN_TARGETS)
+def test_rows_of_wide_images_that_leave_the_cache_take_fewer_channels_at_once(text, stride):
+    problem = depthwise_conv(7, 411, 70, 3, stride)
+    dot, machine = depthwise_dot(problem, isa(text)), isa(text)
+    widest = vectors_of(problem.geometry, machine, dot)[0].width
+    assert widest == machine.lanes() if dot.taps == 4 else widest <= machine.lanes()
+    check(depthwise, problem, text, 2)
 
 
 @settings(max_examples=15, deadline=None, derandomize=True)
