@@ -61,7 +61,7 @@ class _Like:
 
 
 # LLVM unrolls short loops for Zen 4 and 5 by two or more. Those of register tiles then take more
-# registers than there are: of a strided 3x3 convolution 147 instead of 272 GFLOP/s are left.
+# registers than there are, and sums go through memory.
 _ICE_LAKE = _Like("icelake-server", ("-pconfig", "-prefer-256-bit"))
 _TUNED_AS = {"znver4": _ICE_LAKE, "znver5": _ICE_LAKE}
 
