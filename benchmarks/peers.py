@@ -14,19 +14,21 @@ import argparse
 import json
 import os
 import sys
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from assay.cli.progress import counting
+from assay.compiler.config import Config
 from assay.errors import AssayError
 from assay.lab.store import write_text
 from assay.timing.cores import choose_cores, parse_cores
 from assay.timing.plan import Choices, plan
-from assay.timing.record import Settings
+from assay.timing.record import Contender, Settings
 from assay.timing.session import run_bench
 from assay.timing.store import encode
-from benchmarks.performance import by_threads, failures, page, rows
+from benchmarks.performance import by_threads, failures, nchw_rows, page, rows
 
 ROOT = Path(__file__).parents[1]
 SHARED = Path(os.environ.get("ASSAY_SHARED", ROOT.parent / "shared"))
@@ -34,6 +36,7 @@ PAGE = ROOT / "docs" / "performance.md"
 
 PEERS = ("litert", "openvino")
 OPT_LEVELS = (3, 4)
+LAYOUTS = ("nhwc", "nchw")
 
 MODELS = (
     "pets/models/pet-dataset-tensorflow.fp32.tflite",
@@ -59,13 +62,23 @@ MODELS = (
 )
 
 
-def measure(model: Path, settings: Settings) -> dict[str, Any]:
+def measure(model: Path, settings: Settings, layouts: Sequence[str] = LAYOUTS) -> dict[str, Any]:
     """Time all contenders on one model; return the comparison as plain data."""
     contenders = plan([model], Choices(against=PEERS, opt_levels=OPT_LEVELS))
+    builds, peers = contenders[: len(OPT_LEVELS)], contenders[len(OPT_LEVELS) :]
+    if "nchw" in layouts:
+        builds += tuple(_in_nchw(build) for build in builds)
+    # Each is compared with those before it: peers with builds.
+    contenders = (*builds, *peers)
     with counting(f"{model.stem}, {settings.threads} thread(s)") as progress:
         bench = run_bench(contenders, settings, progress, "python -m benchmarks.peers")
     plain: dict[str, Any] = json.loads(encode(asdict(bench)))
     return plain
+
+
+def _in_nchw(build: Contender) -> Contender:
+    config = replace(build.config or Config(), layout="nchw")
+    return replace(build, label=f"{build.label} NCHW", config=config)
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
@@ -80,7 +93,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             cores = parse_cores(options.cores) if options.cores else choose_cores(threads)
             settings = Settings(threads, options.launches, options.rounds, options.min_time, cores)
             try:
-                found["benches"].append(measure(model, settings))
+                found["benches"].append(measure(model, settings, options.layouts))
             except AssayError as error:
                 found["failures"].append({"model": model.stem, "reason": str(error)})
             write_text(options.json, encode(found) + "\n")
@@ -95,6 +108,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--shared", type=Path, default=SHARED, help="folder of the models")
     parser.add_argument("--models", nargs="+", metavar="FILE", help="only these, below --shared")
     parser.add_argument("--threads", type=int, nargs="+", default=[1])
+    parser.add_argument("--layouts", nargs="+", choices=LAYOUTS, default=LAYOUTS)
     parser.add_argument("--launches", type=int, default=defaults.launches)
     parser.add_argument("--rounds", type=int, default=defaults.rounds)
     parser.add_argument("--min-time", type=float, default=defaults.min_time_s)
@@ -115,7 +129,7 @@ def main() -> None:
         sys.exit(f"peers: {error}")
     for threads, benches in by_threads(found).items():
         print(f"{threads} thread(s)")
-        for row in rows(benches):
+        for row in (*rows(benches), *nchw_rows(benches)):
             print("  ".join(cell.ljust(18) for cell in row).rstrip())
     for line in failures(found):
         print(f"not timed: {line}")

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from assay.timing.table import milliseconds
 from benchmarks.footprint import footprint_rows
 
 BUILDS = ("assay O3", "assay O4")
+NCHW_BUILDS = tuple(f"{build} NCHW" for build in BUILDS)
 PEERS = ("litert", "openvino")
 ABSENT = "-"
 
 
 @dataclass(frozen=True)
 class Ratio:
-    """The time of a model's fastest peer over that of a build: above 1 the build is faster."""
+    """The time of ``subject`` over that of another contender: above 1 the other is faster."""
 
-    peer: str
+    subject: str
     ratio: float
     low: float
     high: float
@@ -35,13 +37,15 @@ def ratio_to_fastest_peer(bench: dict[str, Any], build: str) -> Ratio | None:
     peers = [peer for peer in PEERS if peer in times]
     if build not in times or not peers:
         return None
-    fastest = min(peers, key=times.__getitem__)
-    (found,) = (
-        each
-        for each in bench["comparisons"]
-        if (each["subject"], each["reference"]) == (fastest, build)
-    )
-    return Ratio(fastest, found["ratio"], found["low"], found["high"])
+    return time_ratio(bench, min(peers, key=times.__getitem__), build)
+
+
+def time_ratio(bench: dict[str, Any], subject: str, reference: str) -> Ratio | None:
+    """Return the time of one contender over that of another; None if they were not compared."""
+    for each in bench["comparisons"]:
+        if (each["subject"], each["reference"]) == (subject, reference):
+            return Ratio(subject, each["ratio"], each["low"], each["high"])
+    return None
 
 
 def geometric_mean(ratios: Sequence[Ratio]) -> Ratio:
@@ -68,21 +72,41 @@ def medians(bench: dict[str, Any]) -> dict[str, float]:
 
 def rows(benches: Sequence[dict[str, Any]]) -> list[list[str]]:
     """Return the table of one number of threads: heading, a row a model, the geometric means."""
-    table = [["model", *(f"{name} ms" for name in (*PEERS, *BUILDS))]]
-    table[0] += [f"fastest peer / {build}" for build in BUILDS]
-    all_ratios: dict[str, list[Ratio]] = {build: [] for build in BUILDS}
+    compared = {
+        f"fastest peer / {build}": partial(ratio_to_fastest_peer, build=build) for build in BUILDS
+    }
+    return _table(benches, (*PEERS, *BUILDS), compared)
+
+
+def nchw_rows(benches: Sequence[dict[str, Any]]) -> list[list[str]]:
+    """Return the same table for builds in NCHW, which are compared with those in NHWC as well."""
+    compared = {
+        f"fastest peer / {build}": partial(ratio_to_fastest_peer, build=build)
+        for build in NCHW_BUILDS
+    }
+    for build, other in zip(NCHW_BUILDS, BUILDS, strict=True):
+        compared[f"{build} / {other}"] = partial(time_ratio, subject=build, reference=other)
+    timed = [bench for bench in benches if medians(bench).keys() & set(NCHW_BUILDS)]
+    return _table(timed, NCHW_BUILDS, compared) if timed else []
+
+
+def _table(
+    benches: Sequence[dict[str, Any]],
+    names: Sequence[str],
+    compared: dict[str, Callable[[dict[str, Any]], Ratio | None]],
+) -> list[list[str]]:
+    table = [["model", *(f"{name} ms" for name in names), *compared]]
+    columns: list[list[Ratio]] = [[] for _ in compared]
     for bench in benches:
         times = medians(bench)
-        cells = [milliseconds(times[n]) if n in times else ABSENT for n in (*PEERS, *BUILDS)]
-        for build in BUILDS:
-            ratio = ratio_to_fastest_peer(bench, build)
+        cells = [milliseconds(times[name]) if name in times else ABSENT for name in names]
+        for column, ratio_of in zip(columns, compared.values(), strict=True):
+            ratio = ratio_of(bench)
             cells.append(ABSENT if ratio is None else str(ratio))
-            all_ratios[build] += [] if ratio is None else [ratio]
+            column += [] if ratio is None else [ratio]
         table.append([bench["outcomes"][0]["contender"]["model"], *cells])
-    means = [
-        f"{geometric_mean(each)} of {len(each)}" if each else ABSENT for each in all_ratios.values()
-    ]
-    table.append(["geometric mean", *[""] * len((*PEERS, *BUILDS)), *means])
+    means = [f"{geometric_mean(each)} of {len(each)}" if each else ABSENT for each in columns]
+    table.append(["geometric mean", *[""] * len(names), *means])
     return table
 
 
@@ -112,6 +136,8 @@ def page(found: dict[str, Any]) -> str:
     parts = ["# Performance", _INTRODUCTION]
     for threads, benches in by_threads(found).items():
         parts += [f"## {threads} thread{'s' * (threads != 1)}", _markdown(rows(benches))]
+        if nchw := nchw_rows(benches):
+            parts += ["### Layout NCHW", _markdown(nchw)]
     for benches in list(by_threads(found).values())[:1]:
         parts += ["## Memory and size", _FOOTPRINT, _markdown(footprint_rows(benches))]
     if lines := failures(found):
@@ -125,7 +151,7 @@ _INTRODUCTION = """\
 Time of one inference (batch 1) in milliseconds, and the time of the fastest of LiteRT (with XNNPACK) and
 OpenVINO over that of assay's build: above 1 assay is faster. Brackets are 95 % confidence intervals; if one
 includes 1, which is faster cannot be told. How this is measured is on [the page on timing](timing.md).
-`python -m benchmarks.peers` writes this page."""  # noqa: E501
+`python -m benchmarks.peers` writes this page. Builds keep the models' layout, NHWC, unless NCHW is said."""  # noqa: E501
 
 
 _FOOTPRINT = """\

@@ -13,7 +13,14 @@ from assay.timing.record import Settings
 from assay.timing.store import encode
 from benchmarks import peers
 from benchmarks.footprint import footprint_rows
-from benchmarks.performance import Ratio, geometric_mean, page, ratio_to_fastest_peer, rows
+from benchmarks.performance import (
+    Ratio,
+    geometric_mean,
+    nchw_rows,
+    page,
+    ratio_to_fastest_peer,
+    rows,
+)
 from tests.timing.benches import bench, outcome
 
 
@@ -32,18 +39,26 @@ def stored(model="digits", threads=1, failed=(), **times):
 
 
 FAST = {"assay_O3": 2.0, "assay_O4": 1.0, "litert": 4.0, "openvino": 3.0}
+BOTH_LAYOUTS = {
+    "assay_O3": 2.0,
+    "assay_O4": 1.0,
+    "assay_O3_NCHW": 2.5,
+    "assay_O4_NCHW": 1.5,
+    "litert": 4.0,
+    "openvino": 3.0,
+}
 
 
 def test_the_fastest_peer_over_the_build():
     found = ratio_to_fastest_peer(stored(**FAST), "assay O3")
-    assert (found.peer, round(found.ratio, 9)) == ("openvino", 1.5)
+    assert (found.subject, round(found.ratio, 9)) == ("openvino", 1.5)
 
 
 def test_a_build_or_peers_that_failed_have_no_ratio():
     assert ratio_to_fastest_peer(stored(failed=["assay_O3"], **FAST), "assay O3") is None
     assert ratio_to_fastest_peer(stored(failed=["litert", "openvino"], **FAST), "assay O3") is None
     left = ratio_to_fastest_peer(stored(failed=["openvino"], **FAST), "assay O4")
-    assert (left.peer, round(left.ratio, 9)) == ("litert", 4)
+    assert (left.subject, round(left.ratio, 9)) == ("litert", 4)
 
 
 def test_the_geometric_mean_and_its_noise():
@@ -62,6 +77,16 @@ def test_rows():
     assert digits[5:] == ["1.50 [1.50, 1.50]", "3.00 [3.00, 3.00]"]
     assert other[4] == other[6] == "-"
     assert mean[-2:] == ["1.50 [1.50, 1.50] of 2", "3.00 [3.00, 3.00] of 1"]
+
+
+def test_rows_of_builds_in_nchw():
+    both = stored(**BOTH_LAYOUTS)
+    heading, digits, _ = nchw_rows([stored("pets", **FAST), both])
+    assert heading[3:5] == ["fastest peer / assay O3 NCHW", "fastest peer / assay O4 NCHW"]
+    assert heading[5:] == ["assay O3 NCHW / assay O3", "assay O4 NCHW / assay O4"]
+    assert digits[:3] == ["digits", "2.500", "1.500"]
+    assert [cell[:4] for cell in digits[3:]] == ["1.20", "2.00", "1.25", "1.50"]
+    assert nchw_rows([stored(**FAST)]) == []
 
 
 def test_memory_and_sizes():
@@ -110,6 +135,14 @@ def test_the_page(found):
     assert "- 1 thread: 10 launches of each contender, " in text
     assert "- 2 threads: 10 launches of each contender, " in text
     assert text.endswith("- Warnings: none\n")
+
+
+def test_the_page_has_a_table_of_nchw_only_where_such_builds_were_timed(found):
+    assert "### Layout NCHW" not in page(found)
+    found["benches"].append(stored("other", threads=2, **BOTH_LAYOUTS))
+    text = page(found)
+    assert text.count("### Layout NCHW") == 1
+    assert text.index("## 2 threads\n") < text.index("### Layout NCHW")
 
 
 def test_the_page_can_be_written_again_from_the_stored_file(found, tmp_path, monkeypatch, capsys):
