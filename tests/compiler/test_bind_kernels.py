@@ -367,3 +367,22 @@ def test_prelu_alone_is_one_kernel(tmp_path):
     slope = graph.constant("slope", weights(1, 1, 5))
     graph.output(graph.op("PRELU", [x, slope], (1, 9, 7, 5)))
     assert check(graph, tmp_path) == "1 call_tir"
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_convolutions_of_single_pixels_are_the_same_in_nchw(tmp_path, batch):
+    graph, x = start(n=batch, c=24)
+    x, shape = conv(graph, x, (batch, 9, 7, 24, 24), name="first")
+    axes = graph.constant("axes", np.array([1, 2], np.int32))
+    y = graph.op("MEAN", [x, axes], (batch, 1, 1, 24), options={"keep_dims": True})
+    y, _ = conv(graph, y, (batch, 1, 1, 24, 6), name="squeeze", activation="RELU")
+    y, _ = conv(graph, y, (batch, 1, 1, 6, 24), name="excite", kernel=3)
+    y = graph.op("LOGISTIC", [y], (batch, 1, 1, 24))
+    y = graph.op("MUL", [x, y], shape)
+    y, shape = conv(graph, y, (*shape, 5), name="last")
+    graph.output(graph.op("MEAN", [y, axes], (batch, 5), options={"keep_dims": False}))
+    assert check(graph, tmp_path, layout="nchw") == "7 call_tir"
+    build = assay.compile(tmp_path / "model.tflite", layout="nchw")
+    names = [call.symbol.rpartition("_")[0] for call in build.manifest.kernels]
+    assert names.count("pointwise") == 1
+    assert names.count("direct") == 1

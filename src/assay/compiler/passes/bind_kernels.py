@@ -102,6 +102,8 @@ class _Binder(PyExprMutator):
             if _spreads_alike(chain, problem):
                 problem = replace(problem, epilogue=chain.epilogue)
                 variables, operands = (*variables, *chain.variables[1:]), chain.operands
+        if isinstance(problem, Conv2d):
+            problem = problem.in_any_layout
         generator = generator_for(problem, self._isa, self._aggressive)
         if generator is None:
             return None

@@ -159,18 +159,26 @@ def _binary(graph: Graph, var: Any, user: Any, channel_axis: int) -> Found | Non
     constant = tvm_api.constant_value(other)
     if constant is not None and constant.size == 1:
         return Step(op, constants=(float(constant.reshape(())),)), None, [user]
-    kind = _operand_kind(tvm_api.static_shape(other), shape, channel_axis)
+    kind = _operand_kind(tvm_api.static_shape(other), shape, channel_axis, constant is not None)
     return None if kind is None else (Step(op, kind), other, [user])
 
 
-def _operand_kind(shape: tuple[int, ...], output: tuple[int, ...], channel_axis: int) -> Any:
-    """Return how an operand of that shape spreads over the output, None if not as steps can."""
-    if shape == output:
+def _operand_kind(
+    shape: tuple[int, ...], output: tuple[int, ...], channel_axis: int, constant: bool
+) -> Any:
+    """Return how an operand of that shape spreads over the output, None if not as steps can.
+
+    Of a single pixel, a constant is one per channel, from which sums may start; others are tensors,
+    which results may replace.
+    """
+    if shape == output and not constant:
         return "tensor"
     axis = channel_axis % max(1, len(output))
     padded = (1,) * (len(output) - len(shape)) + shape
     if padded == tuple(n if i == axis else 1 for i, n in enumerate(output)):
         return "channel"
+    if shape == output:
+        return "tensor"
     per_batch = tuple(n if i in (0, axis) else 1 for i, n in enumerate(output))
     return "batch_channel" if shape == per_batch else None
 
