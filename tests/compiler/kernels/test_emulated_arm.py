@@ -75,6 +75,7 @@ FLOAT = {
         test_pool.pool_problem("average", (5, 6), 9, (3, 3), (2, 2), (1, 1)), ARM
     ),
     "reduction": lambda: test_reduction.check(Reduction("mean", 2, 9, 7), ARM),
+    "reduction along rows": lambda: test_reduction.check(Reduction("mean", 7, 37, 1), ARM),
     "resize": lambda: test_resize.check(test_resize.bilinear((4, 5), 21, (9, 7)), ARM),
     "resize lines": lambda: test_resize.check(test_resize.bilinear((4, 5), 3, (9, 7)), ARM),
     "softmax": lambda: test_softmax.check(Softmax((3, 21)), ARM),

@@ -1,8 +1,9 @@
 """Sum, mean, maximum and minimum along neighbouring axes, float32.
 
 Where axes follow the reduced ones, vectors lie along those; where none do, a vector holds partial
-results of one reduction, which are combined at its end. In both cases several of them are in
-flight, so that the latency of an addition does not count; and sums lose the less to rounding.
+results of one reduction, which are combined at its end, those of a few rows together. In both cases
+several of them are in flight, so that the latency of an addition does not count; and sums lose the
+less to rounding.
 """
 
 from __future__ import annotations
@@ -10,7 +11,10 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import reduce
 from typing import Any
+
+from tvm import tirx
 
 from assay.compiler.kernels.builder import (
     Buffer,
@@ -19,18 +23,19 @@ from assay.compiler.kernels.builder import (
     RegisterTile,
     broadcast,
     constant,
-    fold_lanes,
     maximum,
     minimum,
 )
 from assay.compiler.kernels.epilogue import Epilogue
 from assay.compiler.kernels.epilogue_writer import EpilogueWriter, Pixels
 from assay.compiler.kernels.panels import PanelRun, split_columns
-from assay.compiler.kernels.splits import disjoint_vectors
+from assay.compiler.kernels.shuffles import folded_rows
+from assay.compiler.kernels.splits import floor_power_of_two
 from assay.compiler.kernels.work import task_count
 from assay.compiler.target import Isa
 
 IN_FLIGHT = 8  # vectors: latency of an addition times additions per cycle
+_ROWS = 4  # of which a vector of results is made
 LARGEST = 3.4028234663852886e38
 
 _COMBINE: dict[str, tuple[float, Callable[[Expr, Expr], Expr]]] = {
@@ -43,7 +48,10 @@ _COMBINE: dict[str, tuple[float, Callable[[Expr, Expr], Expr]]] = {
 
 @dataclass(frozen=True)
 class Reduction:
-    """[outer, size, inner] to [outer, inner]. Parameters: input, epilogue operands, output."""
+    """[outer, size, inner] to [outer, inner]. Parameters: input, epilogue operands, output.
+
+    Results along the last axis are a single row, [1, outer], to the epilogue.
+    """
 
     kind: str
     outer: int
@@ -59,7 +67,7 @@ class Reduction:
     @property
     def output_shape(self) -> tuple[int, int]:
         """Shape of the output."""
-        return (self.outer, self.inner)
+        return (1, self.outer) if self.inner == 1 else (self.outer, self.inner)
 
 
 def applicable(problem: Reduction) -> bool:
@@ -105,27 +113,54 @@ class _ReductionWriter:
                     self._write(tile, run, outer, column)
 
     def along_lanes(self, tasks: int) -> None:
-        """Reduce each row to one number."""
+        """Reduce rows to one number each, a few rows at a time: results fill a vector then."""
         b, p = self.b, self.p
+        lanes = min(self.isa.lanes(), floor_power_of_two(p.size))
+        rows = floor_power_of_two(min(_ROWS, lanes, p.outer))
         combine = _COMBINE[p.kind][1]
         loop = b.parallel if tasks > 1 else b.serial
-        with loop(p.outer) as outer:
-            first = b.let(outer * p.size)
-            result: Expr = constant(_COMBINE[p.kind][0])
-            for start, count, lanes in disjoint_vectors(p.size, self.isa.lanes()):
-                run = PanelRun(0, 1, ((0, lanes),), 0, 0)
-                tile = self._rows(run, first + start, count, lanes)
-                result = b.let(combine(result, fold_lanes(b, tile.get(0, 0), lanes, combine)))
-            tile = b.registers(1, [1])
-            tile.put(0, 0, result)
-            self._write(tile, PanelRun(0, 1, ((0, 1),), 0, 0), outer, 0)
+        with loop(-(-p.outer // rows)) as index:
+            row = b.let(minimum(index * rows, p.outer - rows))
+            sums = self._side_by_side(b.let(row * p.size), rows, lanes)
+            tile = b.registers(1, [rows])
+            tile.put(0, 0, folded_rows(b, sums, lanes, combine))
+            self._write(tile, PanelRun(0, 1, ((0, rows),), 0, 0), 0, row)
+
+    def _side_by_side(self, first: Expr, rows: int, lanes: int) -> list[Expr]:
+        """Return a vector of partial results for each of ``rows`` neighbouring rows."""
+        b, p = self.b, self.p
+        neutral, combine = _COMBINE[p.kind]
+        full = p.size // lanes
+        parts = max(1, min(IN_FLIGHT // rows, full))
+        tile = b.registers(rows * parts, [lanes])
+        tile.fill([constant(neutral, lanes)])
+
+        def take(part: int, start: Expr, counted: int = 0) -> None:
+            """Combine with ``lanes`` elements of each row but the ``counted`` first of them."""
+            for row in range(rows):
+                value = b.load(self.source, first + (row * p.size + start), lanes)
+                if counted and combine is operator.add:
+                    value = tirx.Select(_lanes_from(counted, lanes), value, constant(0.0, lanes))
+                number = part * rows + row
+                tile.put(number, 0, combine(tile.get(number, 0), value))
+
+        with b.serial(full // parts, carry=tile) as index:
+            for part in range(parts):
+                take(part, (index * parts + part) * lanes)
+        for part in range(full % parts):
+            take(part, (full - full % parts + part) * lanes)
+        rest = p.size % lanes
+        if rest:
+            take(full % parts, p.size - lanes, lanes - rest)
+        found = []
+        for row in range(rows):
+            values = [tile.get(part * rows + row, 0) for part in range(parts)]
+            found.append(b.let(reduce(combine, values)))
+        return found
 
     def _panel(self, run: PanelRun, first: Expr) -> RegisterTile:
-        return self._rows(run, first, self.p.size, self.p.inner)
-
-    def _rows(self, run: PanelRun, first: Expr, size: int, step: int) -> RegisterTile:
-        """Combine ``size`` rows of vectors, ``step`` elements apart, into the first of a tile."""
-        b = self.b
+        """Combine all rows of a panel into the first of a tile."""
+        b, size, step = self.b, self.p.size, self.p.inner
         neutral, combine = _COMBINE[self.p.kind]
         rows = max(1, min(IN_FLIGHT // len(run.vectors), size))
         tile = b.registers(rows, run.widths)
@@ -150,3 +185,9 @@ class _ReductionWriter:
                 size = broadcast(constant(float(self.p.size)), lanes)
                 tile.put(0, q, tile.get(0, q) / size)
         self.epilogue.write_tile(tile, self.output, Pixels(outer, 1, 1), outer, column, run.vectors)
+
+
+def _lanes_from(first: int, lanes: int) -> Expr:
+    """Return the condition that holds in the lanes from ``first`` on."""
+    numbers = tirx.Ramp(tirx.IntImm("int32", 0), tirx.IntImm("int32", 1), lanes)
+    return tirx.GE(numbers, constant(first, lanes, "int32"))
