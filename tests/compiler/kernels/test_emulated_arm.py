@@ -92,6 +92,11 @@ FLOAT = {
     "nchw depthwise": lambda: check_conv2d(
         nchw_depthwise, problems.depthwise((5, 6), 5, (3, 3)), ARM
     ),
+    "nchw depthwise, narrow": lambda: check_conv2d(
+        nchw_depthwise,
+        problems.depthwise((10, 7), 3, (5, 5), stride=(1, 2), epilogue=problems.LONG),
+        ARM,
+    ),
 }
 
 INT8 = {

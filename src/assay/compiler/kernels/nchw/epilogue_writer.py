@@ -36,7 +36,7 @@ class PlaneEpilogueWriter:
         self._channels, self._pixels = output[1], output[2] * output[3]
         image = self._channels * self._pixels
         self._inside = epilogue.inside or Inside(output[0] * image, 0, image)
-        self._is_long = epilogue.is_long
+        self.is_long = epilogue.is_long
         shapes = iter(enumerate(epilogue.operand_shapes(output, channel_axis=1)))
         self._steps: list[tuple[Step, Buffer | None]] = []
         for step in epilogue.steps:
@@ -87,15 +87,16 @@ class PlaneEpilogueWriter:
         """Finish a tile of one row per channel and store it; ``vectors`` are (pixel, lanes)."""
         for index, (offset, lanes) in enumerate(vectors):
             first = self._builder.let(pixel + offset)
-            if self._is_long:
+            if self.is_long:
                 self._write_in_loops(tile, index, buffer, batch, channel, first, lanes)
                 continue
             for row in range(tile.rows):
-                self._write(tile.get(row, index), buffer, batch, channel + row, first, lanes)
+                self.write(tile.get(row, index), buffer, batch, channel + row, first, lanes)
 
-    def _write(
+    def write(
         self, value: Expr, buffer: Buffer, batch: Expr, channel: Expr, pixel: Expr, lanes: int
     ) -> None:
+        """Apply the steps to pixels of one channel and store them."""
         value = self.finish(value, batch, channel, pixel, lanes)
         image = batch * self._inside.step + self._inside.first
         self._builder.store(buffer, image + channel * self._pixels + pixel, value, lanes)
@@ -119,4 +120,4 @@ class PlaneEpilogueWriter:
                 b.store(copy, row * lanes, tile.get(start + row, index), lanes)
             with b.serial(count) as turn:
                 value = b.let(b.load(copy, turn * lanes, lanes))
-                self._write(value, buffer, batch, channel + start + turn, pixel, lanes)
+                self.write(value, buffer, batch, channel + start + turn, pixel, lanes)

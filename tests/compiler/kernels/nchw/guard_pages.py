@@ -1,0 +1,56 @@
+"""Runs depthwise convolutions whose tensors lie between pages that must not be touched."""
+
+import ctypes
+import mmap
+from itertools import product
+
+import numpy as np
+import tvm
+
+from assay.compiler.kernels.nchw import depthwise
+from tests.compiler.kernels.harness import TARGETS, compile_kernel, isa
+from tests.compiler.kernels.int8.guard_pages import KEPT, PAGE, at_page_end
+from tests.compiler.kernels.nchw import problems
+
+# Tensors are multiples of TVM's alignment of 16 elements, so that they end right at the page's.
+PROBLEMS = [
+    problems.depthwise((7, 7), 16, (3, 3)),
+    problems.depthwise((14, 14), 4, (3, 3)),
+    problems.depthwise((14, 14), 16, (5, 5), stride=(2, 2), epilogue=problems.LONG),
+    problems.depthwise((28, 28), 1, (3, 3)),
+    problems.depthwise((28, 28), 4, (3, 3), stride=(2, 2)),
+    problems.depthwise((15, 15), 16, (3, 3), stride=(2, 2)),
+    problems.depthwise((9, 22), 16, (3, 3), stride=(3, 3)),
+    problems.depthwise((1, 13), 16, (1, 5)),
+    problems.depthwise((13, 1), 16, (3, 1)),
+    problems.depthwise((2, 5), 16, (3, 3), dilation=(1, 2)),
+]
+
+
+def at_page_start(array):
+    """Copy an array to where a page starts."""
+    length = -(-array.nbytes // PAGE) * PAGE
+    memory = mmap.mmap(-1, PAGE + length)
+    KEPT.append(memory)
+    address = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+    libc = ctypes.CDLL(None, use_errno=True)
+    assert libc.mprotect(ctypes.c_void_p(address), PAGE, 0) == 0  # PROT_NONE
+    tensor = np.frombuffer(memory, array.dtype, array.size, PAGE).reshape(array.shape)
+    tensor[...] = array
+    return tensor
+
+
+def main():
+    rng = np.random.default_rng(0)
+    for text, problem in product(TARGETS, PROBLEMS):
+        kernel = compile_kernel(depthwise.generate(problem, isa(text), "kernel"), text)["kernel"]
+        operands = problem.epilogue.operand_shapes(problem.output_shape, problem.channel_axis)
+        weights = (int(np.prod(problem.weights_shape)),)
+        shapes = [problem.input_shape, weights, *operands, problem.output_shape]
+        arrays = [rng.uniform(-1, 1, shape).astype(np.float32) for shape in shapes]
+        for place in (at_page_end, at_page_start):
+            kernel(*[tvm.runtime.from_dlpack(place(array)) for array in arrays])
+
+
+if __name__ == "__main__":
+    main()
