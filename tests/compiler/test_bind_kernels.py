@@ -386,3 +386,14 @@ def test_convolutions_of_single_pixels_are_the_same_in_nchw(tmp_path, batch):
     names = [call.symbol.rpartition("_")[0] for call in build.manifest.kernels]
     assert names.count("pointwise") == 1
     assert names.count("direct") == 1
+
+
+@pytest.mark.parametrize(("channels", "left"), [(16, "2 call_tir"), (15, "3 call_tir")])
+def test_the_first_convolution_reads_the_input_as_it_comes(tmp_path, channels, left):
+    graph, x = start(h=13, w=11, c=3, n=2)
+    widths = graph.constant("widths", np.array([[0, 0], [1, 2], [2, 0], [0, 0]], np.int32))
+    x = graph.op("PAD", [x, widths], (2, 16, 13, 3))
+    y, _ = conv(graph, x, (2, 16, 13, 3, channels), kernel=3, stride=2, activation="RELU6")
+    axes = graph.constant("axes", np.array([1, 2], np.int32))
+    graph.output(graph.op("MEAN", [y, axes], (2, channels), options={"keep_dims": False}))
+    assert check(graph, tmp_path, layout="nchw") == left

@@ -85,6 +85,9 @@ WRITTEN_BYTES = "assay.written_bytes"
 TRANSPOSE = "transpose"
 """What TVM calls a transpose in the names of kernels, and assay too."""
 
+FROM_NHWC = "nhwc"
+"""Word in the names of kernels that work in NCHW, but read an image in NHWC."""
+
 
 def parts_of(name: str) -> tuple[str, ...]:
     """Split the name that TVM gives a fused kernel into words.

@@ -120,8 +120,9 @@ def run_conv2d(algorithm, problem, text, parallel=1, caches=None):
     def channels_last(array):
         return np.moveaxis(array, problem.channel_axis, -1) if array.ndim == 4 else array
 
-    last = replace(problem, layout="NHWC")
-    sums = reference.conv2d(last, channels_last(x), weights, *map(channels_last, gates))
+    last = replace(problem, layout="NHWC", input_layout=None)
+    image = x if problem.input_layout == "NHWC" else channels_last(x)
+    sums = reference.conv2d(last, image, weights, *map(channels_last, gates))
     operands = [channels_last(operand) for operand in operands]
     expected = reference.epilogue(problem.epilogue.steps, sums, operands)
     return function, channels_last(actual), expected, sums

@@ -21,7 +21,8 @@ class Conv2d:
     likewise for columns; taps outside the image are zero. Bottom and right padding follow from the
     output's size. Weights are HWIO: [kernel_h, kernel_w, in_c / groups, out_c], the output channels
     of a group side by side (a depthwise convolution has ``in_c`` groups). With ``input_gate`` the
-    input is multiplied by a factor per batch item and channel (``gate_shape``).
+    input is multiplied by a factor per batch item and channel (``gate_shape``). ``input_layout`` is
+    the input's own layout, if that is not ``layout``.
 
     Kernel parameters, in order: input, packed weights, gate if any, epilogue operands, output.
     """
@@ -45,6 +46,7 @@ class Conv2d:
     input_gate: bool = False
     epilogue: Epilogue = field(default=Epilogue())
     layout: Layout = "NHWC"
+    input_layout: Layout | None = None
 
     def __post_init__(self) -> None:
         if self.in_c % self.groups or self.out_c % self.groups:
@@ -58,7 +60,8 @@ class Conv2d:
     @property
     def input_shape(self) -> tuple[int, int, int, int]:
         """Shape of the input."""
-        return image_shape(self.layout, self.batch, self.in_h, self.in_w, self.in_c)
+        layout = self.input_layout or self.layout
+        return image_shape(layout, self.batch, self.in_h, self.in_w, self.in_c)
 
     @property
     def output_shape(self) -> tuple[int, int, int, int]:

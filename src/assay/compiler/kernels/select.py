@@ -67,6 +67,8 @@ def generator_for(problem: Any, isa: Isa, aggressive: bool = False) -> Generator
     ``aggressive`` allows algorithms that change the last bits of the result.
     """
     if isinstance(problem, Conv2d):
+        if problem.input_layout is not None:
+            return nchw_direct if nchw_direct.applicable(problem) else None
         few = narrow.applicable(problem) and narrow.worthwhile(problem, isa)
         if aggressive and not (few and narrow.fits_a_vector(problem, isa)):
             for choice in (winograd, nchw_winograd, winograd_rows):

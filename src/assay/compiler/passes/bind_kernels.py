@@ -15,7 +15,7 @@ from tvm import relax
 from tvm.relax.expr_functor import PyExprMutator, mutator
 
 from assay.compiler import tvm_api
-from assay.compiler.kernel_calls import TRANSPOSE
+from assay.compiler.kernel_calls import FROM_NHWC, TRANSPOSE
 from assay.compiler.kernels import depthwise, expand_depthwise, pointwise
 from assay.compiler.kernels.builder import with_parameter_shapes
 from assay.compiler.kernels.expand_depthwise import ExpandDepthwise
@@ -180,6 +180,8 @@ class _Binder(PyExprMutator):
             kind = generator.__name__.partition(".kernels.")[2].replace(".", "_")
             if isinstance(problem, Move) and problem.transposes:
                 kind = TRANSPOSE
+            if isinstance(problem, Conv2d) and problem.input_layout is not None:
+                kind = f"{kind}_{FROM_NHWC}"
             name = f"{kind}_{len(self._kernels)}"
             function = generator.generate(problem, self._isa, name, PLANNED_TASKS)
             function = with_parameter_shapes(function, shapes)

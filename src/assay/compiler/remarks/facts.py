@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from assay.compiler.config import Config
+from assay.compiler.kernel_calls import FROM_NHWC, TRANSPOSE
 from assay.compiler.target import Isa
 
 
@@ -102,6 +103,23 @@ class Facts:
         calls = [k.call for k in self.kernels if k.macs and k.dtype.startswith("float")]
         known = len(calls) == len(heavy)
         return [(op, (calls[i],) if known else ()) for i, op in enumerate(heavy)]
+
+    def transposes(self) -> list[tuple[OpFact, tuple[int, ...]]]:
+        """Return the transposes among ``ops``, each with the call of its kernel; () if unsure.
+
+        Those that another kernel takes over as it reads, and those of constants, are left out.
+        """
+        moving = [op for op in self.ops if op.name == "permute_dims" and not op.constant_data]
+        held = [
+            (kernel.call, word)
+            for kernel in self.kernels
+            for word in kernel.parts
+            if word in (TRANSPOSE, FROM_NHWC)
+        ]
+        if len(held) != len(moving):
+            return [(op, ()) for op in moving]
+        pairs = zip(moving, held, strict=True)
+        return [(op, (call,)) for op, (call, word) in pairs if word == TRANSPOSE]
 
     def missing(self, **wanted: Any) -> dict[str, Any]:
         """Return those of the Config's fields that are not yet as wanted."""

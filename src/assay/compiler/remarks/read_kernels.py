@@ -7,15 +7,15 @@ from dataclasses import replace
 from typing import Any
 
 from assay.compiler import tvm_api
-from assay.compiler.kernel_calls import TRANSPOSE, KernelCall, parts_of
+from assay.compiler.kernel_calls import FROM_NHWC, TRANSPOSE, KernelCall, parts_of
 from assay.compiler.remarks.facts import KernelFact
 
 
 def read_kernels(mod: Any, bound: Collection[str]) -> tuple[KernelFact, ...]:
     """Return the calls of kernels in ``main``, in execution order.
 
-    ``bound`` are the names of the kernels that assay made; of those only transposes are
-    told apart.
+    ``bound`` are the names of the kernels that assay made; of those only transposes, and what does
+    one on its way, are told apart.
     """
     known: dict[str, KernelFact] = {}
     found: list[KernelFact] = []
@@ -48,7 +48,7 @@ def _fact(name: str, function: Any, bound: bool) -> KernelFact:
     if bound:
         dtypes = tvm_api.parameter_dtypes(function)
         integer = dtypes[0] in ("int8", "uint8") and "int32" in dtypes  # the sums' offsets
-        parts = (TRANSPOSE,) if TRANSPOSE in parts_of(name) else ()
+        parts = tuple(word for word in parts_of(name) if word in (TRANSPOSE, FROM_NHWC))
         return KernelFact(0, name, parts, True, True, True, 0, integer)
     nest = tvm_api.loop_nest(function)
     return KernelFact(

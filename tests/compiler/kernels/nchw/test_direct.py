@@ -45,6 +45,13 @@ def test_equals_the_definition(text, case):
     check_conv2d(direct, CASES[case], text)
 
 
+@pytest.mark.parametrize(("text", "case"), on_host_and_another(CASES))
+def test_reads_an_image_in_nhwc(text, case):
+    problem = replace(CASES[case], input_layout="NHWC")
+    assert generator_for(problem, isa(text), aggressive=True) is direct
+    check_conv2d(direct, problem, text, parallel=2)
+
+
 @pytest.mark.parametrize("text", TARGETS)
 def test_same_bits_as_in_nhwc(text):
     problem = problems.convolution((13, 11), (21, 75), (3, 3), epilogue=Epilogue((bias(),)))
@@ -88,6 +95,7 @@ def test_any_geometry(drawn):
     problem, parallel = drawn
     if direct.applicable(problem):
         check_conv2d(direct, problem, TARGETS[-1], parallel)
+        check_conv2d(direct, replace(problem, input_layout="NHWC"), TARGETS[-1], parallel)
 
 
 def test_compiles_for_arm():

@@ -4,7 +4,8 @@ Register tiles are pixels by vectors of output channels, as in :mod:`kernels.dir
 in order and aligned. Output rows are done band by band. The image lines that a band sees are
 transposed to [line, column, channel] first, and stay in the second-level cache. Results of a panel
 are collected chunk by chunk, a few rows as [pixel, channel] in the nearest cache, and transposed
-from there to the planes of the output.
+from there to the planes of the output. An image that comes in NHWC, as that of a network's first
+layer, is read where it is.
 """
 
 from __future__ import annotations
@@ -177,13 +178,15 @@ class _Writer:
         first, end = b.let(band * plan.chunks), b.let(plan.end(band))
         row = b.let(plan.start(first))
         line, lines = plan.lines(row, plan.start(end))
-        line = b.let(line)
-        image = self._image(batch, line, lines)
+        image, above = self.source, b.let(batch * -p.in_h)
+        if p.input_layout != "NHWC":
+            above = b.let(line)
+            image = self._image(batch, above, lines)
         results = b.workspace("results", plan.most_rows * p.out_w * plan.widest)
 
         def taps(b: KernelBuilder, row: Expr) -> RowTaps:
             tap, count = p.rows.taps(b, row)
-            return RowTaps(count, row * p.stride_h + tap * p.dilation_h - p.pad_top - line, tap)
+            return RowTaps(count, row * p.stride_h + tap * p.dilation_h - p.pad_top - above, tap)
 
         part = Part(p.out_w, 0, 1, 0, taps, p.rows.some_see_nothing)
 

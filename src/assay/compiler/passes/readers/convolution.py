@@ -11,8 +11,11 @@ from assay.compiler import tvm_api
 from assay.compiler.kernels import pointwise
 from assay.compiler.passes.chains import Graph
 from assay.compiler.passes.convolutions import read_convolution, weights_hwio
+from assay.compiler.passes.layouts import TO_NCHW, axes
 from assay.compiler.passes.padding import read_padding
 from assay.compiler.passes.readers.operator import Operator
+
+_FEW, _FILL = 4, 16  # channels: of colours, and of a vector on any CPU
 
 
 def read(graph: Graph, var: Any) -> Operator | None:
@@ -26,16 +29,35 @@ def read(graph: Graph, var: Any) -> Operator | None:
         return None
     weights = weights_hwio(call, problem, weights)
     operator = Operator(problem, (var,), (call.args[0],), weights)
-    return _with_gate(graph, _with_padding(graph, operator))
+    return _with_gate(graph, _with_padding(graph, _with_transpose(graph, operator)))
+
+
+def _with_transpose(graph: Graph, operator: Operator) -> Operator:
+    """Take over the transpose of an image of few channels to NCHW, as that of a network's input.
+
+    The kernel then has a vector of output channels at a time. (Of more input channels, other
+    kernels may be better than that.)
+    """
+    p, image = operator.problem, operator.inputs[0]
+    fits = p.layout == "NCHW" and p.groups == 1 and p.in_c <= _FEW and p.out_c >= _FILL
+    if not fits or not _absorbs(graph, image, "permute_dims"):
+        return operator
+    call = graph.value[image]
+    if axes(call) != TO_NCHW:
+        return operator
+    problem = replace(p, input_layout="NHWC")
+    return replace(operator, problem=problem, inputs=(call.args[0],), absorbed=(image,))
 
 
 def _with_padding(graph: Graph, operator: Operator) -> Operator:
     """Take over the padding of the image with zeros."""
-    padding = read_padding(graph, operator.inputs[0], operator.problem.layout)
+    p = operator.problem
+    padding = read_padding(graph, operator.inputs[0], p.input_layout or p.layout)
     if padding is None or padding.value != 0:
         return operator
-    problem, source = padding.taken_by(operator.problem), padding.source
-    return replace(operator, problem=problem, inputs=(source,), absorbed=padding.padded)
+    absorbed = (*operator.absorbed, *padding.padded)
+    inputs = (padding.source,)
+    return replace(operator, problem=padding.taken_by(p), inputs=inputs, absorbed=absorbed)
 
 
 def _with_gate(graph: Graph, operator: Operator) -> Operator:

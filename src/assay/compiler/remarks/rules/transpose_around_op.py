@@ -11,16 +11,13 @@ from assay.compiler.remarks.rule import INT8, Example, Rule
 
 
 def _find(facts: Facts, rule: Rule) -> Iterator[Remark]:
-    moving = [op for op in facts.ops if op.name == "permute_dims" and not op.constant_data]
-    held = [kernel.call for kernel in facts.kernels for _ in range(kernel.parts.count("transpose"))]
-    known = len(held) == len(moving)
-    for index, op in enumerate(moving):
+    for op, calls in facts.transposes():
         if not op.at_input:
             yield rule.remark(
                 f"permute_dims inside the network, after {op.source}",
                 op=op.source,
                 fix=facts.missing(layout="nhwc", convert_ops=None, opt_level=_level(facts)),
-                calls=(held[index],) if known else (),
+                calls=calls,
             )
 
 
