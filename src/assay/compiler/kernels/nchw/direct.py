@@ -150,7 +150,6 @@ def make_plan(problem: Conv2d, isa: Isa, parallel: int) -> Plan:
     panels = replace(
         panels,
         block_rows=min(p.out_h, plan.chunks * plan.most_rows),
-        fetch_outputs=False,
         fetch_weights=panels.fetch_weights and plan.bands == 1,
     )
     return replace(plan, panels=panels)
@@ -194,13 +193,14 @@ class _Writer:
             with b.serial(end - first) as index:
                 top = b.let(plan.start(first + index))
                 rows = b.let(plan.start(first + index + 1) - top)
-                chunk = Chunk(b, self.epilogue, panel, batch, b.let(top * p.out_w))
+                pixel = b.let(top * p.out_w)
+                chunk = Chunk(b, self.epilogue, panel, self.output, batch, pixel)
                 writer = DirectWriter(b, p, plan.panels, image, self.weights, chunk, results, part)
                 with b.serial(rows) as turn:
                     at = b.let(top + turn)
                     writer.write_panel_row(panel, 0, at, at - row)
                 pixels = PixelRange(b.let(rows * p.out_w), plan.rows.small * p.out_w)
-                chunk.write(results, self.output, pixels)
+                chunk.write(results, pixels)
 
         each_panel(b, p, plan.panels, write_panel)
 

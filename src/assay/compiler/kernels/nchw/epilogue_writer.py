@@ -75,6 +75,12 @@ class PlaneEpilogueWriter:
             value = apply_step(b, step, value, right, lanes)
         return value
 
+    def prefetch(self, buffer: Buffer, batch: Expr, channel: Expr, pixel: Expr) -> None:
+        """Ask for the cache line that a pixel's result is going to be written to."""
+        image = batch * self._inside.step + self._inside.first
+        place = image + channel * self._pixels + pixel
+        self._builder.prefetch(buffer, place, to_write=True)
+
     def write_tile(
         self,
         tile: RegisterTile,

@@ -10,7 +10,7 @@ from tvm import tirx
 
 from assay.compiler.kernels.builder import Buffer, Expr, KernelBuilder, RegisterTile, minimum
 from assay.compiler.kernels.direct_writer import Panel
-from assay.compiler.kernels.epilogue_writer import Pixels
+from assay.compiler.kernels.epilogue_writer import LINE_FLOATS, Pixels
 from assay.compiler.kernels.nchw.epilogue_writer import PlaneEpilogueWriter
 from assay.compiler.kernels.shuffles import transposed
 from assay.compiler.kernels.splits import floor_power_of_two
@@ -79,13 +79,14 @@ def _interleaved(vectors: Sequence[Expr], size: int) -> list[Expr]:
 class Chunk:
     """Results of a panel for some pixels; takes register tiles.
 
-    They are collected in memory as [pixel, packed column of the panel] until :meth:`write`. The
-    first pixel is number ``pixel`` of batch item ``batch``.
+    They are collected in memory as [pixel, packed column of the panel] until :meth:`write` brings
+    them to ``output``. The first pixel is number ``pixel`` of batch item ``batch``.
     """
 
     b: KernelBuilder
     epilogue: PlaneEpilogueWriter
     panel: Panel
+    output: Buffer
     batch: Expr
     pixel: Expr
 
@@ -98,7 +99,15 @@ class Chunk:
     def prefetch_tile(
         self, buffer: Buffer, pixels: Pixels, column: Expr, vectors: Sequence[tuple[int, int]]
     ) -> None:
-        """Ask for nothing: results are written to where those of the chunk before were."""
+        """Ask for the lines of ``output`` that the tile's results will be in.
+
+        Those before its last ones, a line's length apart, have been asked for by the tile before.
+        """
+        for last in range(pixels.columns - 1, -1, -LINE_FLOATS):
+            pixel = self.b.let(pixels.corner + last)
+            for at, lanes in vectors:
+                for channel in range(at, at + lanes):
+                    self.epilogue.prefetch(self.output, self.batch, column + channel, pixel)
 
     def write_tile(
         self,
@@ -117,7 +126,7 @@ class Chunk:
                 place = first + (row * run.packed_columns + start)
                 b.store(buffer, place, tile.get(row, index), run.widths[index])
 
-    def write(self, results: Buffer, output: Buffer, pixels: PixelRange) -> None:
+    def write(self, results: Buffer, pixels: PixelRange) -> None:
         """Finish what has been collected in ``results`` and write it to the output's planes."""
         b, run = self.b, self.panel.run
         for start, (offset, lanes) in zip(run.packed_starts(), run.vectors, strict=True):
@@ -134,5 +143,5 @@ class Chunk:
                     self.pixel + first,
                 )
                 self.epilogue.write_tile(
-                    tile, output, self.batch, channel, b.let(pixel), [(0, side)]
+                    tile, self.output, self.batch, channel, b.let(pixel), [(0, side)]
                 )
