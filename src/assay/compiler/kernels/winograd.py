@@ -23,7 +23,7 @@ from assay.compiler.kernels.epilogue_writer import LINE_FLOATS, EpilogueWriter
 from assay.compiler.kernels.microkernel import add_outer_product
 from assay.compiler.kernels.next_panel import next_panel
 from assay.compiler.kernels.panels import PanelRun, pack_panels, packed_columns, split_columns
-from assay.compiler.kernels.problem import Conv2d
+from assay.compiler.kernels.problem import Conv2d, Layout
 from assay.compiler.kernels.splits import EvenSplit, split_evenly
 from assay.compiler.kernels.tiles import PIPES, choose_tile
 from assay.compiler.kernels.windows import Window
@@ -38,7 +38,8 @@ if TYPE_CHECKING:
 
 # Per tile and vector of channels, in and out; on Zen 5. NCHW transposes on the way.
 TRANSFORM_CYCLES = {"NHWC": {2: 120, 4: 400}, "NCHW": {2: 200, 4: 700}}
-# Weights are read once per inference, from an outer cache or memory; in NCHW by every block.
+# Weights are read once per inference, from an outer cache or memory; by Winograd's method in NCHW
+# by every block.
 WEIGHT_BYTES_PER_CYCLE = {"NHWC": 20, "NCHW": 10}
 WORTHWHILE_GAIN = 1.2  # below that, not worth different last bits and larger weights
 
@@ -246,21 +247,17 @@ def _cycles(p: Conv2d, isa: Isa, outputs: int) -> float:
     vectors_in, vectors_out = -(-p.in_c // isa.lanes()), -(-p.out_c // isa.lanes())
     products = positions * tiles * p.in_c * vectors_out / PIPES
     transforms = tiles * (vectors_in + vectors_out) / 2 * TRANSFORM_CYCLES[p.layout][outputs]
-    return products + transforms + _reading_cycles(p, positions)
+    return products + transforms + _reading_cycles(p, positions, p.layout)
 
 
-def _reading_cycles(p: Conv2d, positions: int) -> float:
-    return 4 * positions * p.in_c * p.out_c / WEIGHT_BYTES_PER_CYCLE[p.layout]
+def _reading_cycles(p: Conv2d, positions: int, layout: Layout) -> float:
+    return 4 * positions * p.in_c * p.out_c / WEIGHT_BYTES_PER_CYCLE[layout]
 
 
 def _direct_cycles(p: Conv2d, isa: Isa) -> float:
-    pixels, columns = p.batch * p.out_h * p.out_w, p.out_c
-    if p.layout == "NCHW":  # whose vectors run over pixels
-        pixels, columns = columns, pixels
-    products = 9 * p.in_c * pixels * -(-columns // isa.lanes()) / PIPES
-    if p.layout == "NHWC":  # where taps beside the image are left out
-        products *= share_on_image(p.rows, p.out_h) * share_on_image(p.columns, p.out_w)
-    return products + _reading_cycles(p, 9)
+    pixels, vectors = p.batch * p.out_h * p.out_w, -(-p.out_c // isa.lanes())
+    on_image = share_on_image(p.rows, p.out_h) * share_on_image(p.columns, p.out_w)
+    return 9 * p.in_c * pixels * vectors / PIPES * on_image + _reading_cycles(p, 9, "NHWC")
 
 
 def share_on_image(window: Window, outputs: int) -> float:

@@ -71,14 +71,23 @@ def test_same_bits_as_in_nhwc(text):
 
 
 @pytest.mark.parametrize("text", TARGETS)
-@pytest.mark.parametrize("parallel", [1, 3])
-def test_bands_and_chunks(text, parallel):
+@pytest.mark.parametrize(("parallel", "channels"), [(1, 40), (3, 40), (3, 28)])
+def test_bands_and_chunks(text, parallel, channels):
     """Caches so small that a band has several chunks, not all of them of as many rows."""
-    problem = problems.convolution((23, 18), (24, 40), (3, 3))
+    problem = problems.convolution((23, 18), (24, channels), (3, 3))
     small = {"l1_bytes": 16 * 1024, "l2_bytes": 64 * 1024}
     plan = direct.make_plan(problem, replace(isa(text), **small), parallel)
     assert plan.bands > 1
+    assert plan.shares_bands == (parallel > 1 and channels == 40)
     check_conv2d(direct, problem, text, parallel, caches=small)
+
+
+@pytest.mark.parametrize("channels", [16, 100])
+def test_threads_do_not_share_a_single_row(channels):
+    """One of them transposes the results of all its tiles."""
+    problem = problems.convolution((1, 300), (64, channels), (1, 3))
+    assert direct.make_plan(problem, isa(TARGETS[-1]), 3).panels.sharing != "rows"
+    check_conv2d(direct, problem, TARGETS[-1], 3)
 
 
 @pytest.mark.parametrize(

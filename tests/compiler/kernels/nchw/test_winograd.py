@@ -87,6 +87,10 @@ def test_it_is_worthwhile_where_products_outweigh_transforms():
     assert not winograd.worthwhile(conv_problem((28, 28), 1, 4), isa(SSE2))
 
 
+def test_it_is_not_where_weights_outgrow_a_small_image():
+    assert not winograd.worthwhile(conv_problem((7, 7), 256, 256), isa(TARGETS[-1]))
+
+
 @pytest.mark.parametrize(
     "fields", [{"kernel_h": 5}, {"stride_w": 2}, {"groups": 2}, {"layout": "NHWC"}]
 )

@@ -4,8 +4,9 @@ Register tiles are pixels by vectors of output channels, as in :mod:`kernels.dir
 in order and aligned. Output rows are done band by band. The image lines that a band sees are
 transposed to [line, column, channel] first, and stay in the second-level cache. Results of a panel
 are collected chunk by chunk, a few rows as [pixel, channel] in the nearest cache, and transposed
-from there to the planes of the output. An image that comes in NHWC, as that of a network's first
-layer, is read where it is.
+from there to the planes of the output. Threads share out bands, or, where each band would read
+large weights anew, the chunks of one band after the other. An image that comes in NHWC, as that of
+a network's first layer, is read where it is.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from assay.compiler.kernels.nchw import convolution
 from assay.compiler.kernels.nchw.convolution import reads_in_place
 from assay.compiler.kernels.nchw.epilogue_writer import PlaneEpilogueWriter
 from assay.compiler.kernels.nchw.turning import Chunk, PixelRange, read_pixels
+from assay.compiler.kernels.panels import panel_count
 from assay.compiler.kernels.problem import Conv2d
 from assay.compiler.kernels.splits import EvenSplit, column_vectors, split_evenly
 from assay.compiler.kernels.tiles import PIPES
@@ -85,12 +87,17 @@ def generate(problem: Conv2d, isa: Isa, name: str, parallel: int = 1) -> Any:
 
 @dataclass(frozen=True)
 class Plan:
-    """Panels and tiles as in NHWC; output rows cut into chunks, of which a band has ``chunks``."""
+    """Panels and tiles as in NHWC; output rows cut into chunks, of which a band has ``chunks``.
+
+    If panels are shared by rows, threads deal out the bands, or with ``shares_bands`` the chunks of
+    each.
+    """
 
     p: Conv2d
     panels: direct.Plan
     rows: EvenSplit
     chunks: int
+    shares_bands: bool
 
     @property
     def bands(self) -> int:
@@ -136,16 +143,26 @@ def make_plan(problem: Conv2d, isa: Isa, parallel: int) -> Plan:
     """Choose panels, chunks that fit the nearest cache, and bands that fit the next one."""
     p = problem
     panels = direct.make_plan(replace(p, layout="NHWC"), isa, parallel)
+    if p.batch * p.out_h == 1:  # the tiles of a row meet again when its results are transposed
+        several = p.groups * panel_count(panels.runs) > 1
+        shared = panels.sharing != "nothing" and several
+        panels = replace(panels, sharing="panels" if shared else "nothing")
     widest = max(run.packed_columns for run in panels.runs)
     fitting = isa.l1_bytes // 4 // (4 * widest * p.out_w)
     filling = 2 * -(-isa.lanes() // p.out_w) - 1  # cut evenly, each has a vector of pixels then
     chunk = max(fitting, filling)
     band = max(1, isa.l2_bytes // 2 // (4 * p.stride_h * p.in_w * p.in_c))
+    # Each band reads all weights: where an outer cache holds them, there are no more bands for the
+    # sake of threads, each of which transposes all of a band for itself instead.
+    weight_bytes = 4 * direct.packed_size(p, panels)
+    shares_bands = panels.sharing == "rows" and weight_bytes > isa.l2_bytes // 2
     if panels.sharing == "rows":
-        dealt = -(-p.out_h // -(-parallel // p.batch))
-        chunk, band = min(chunk, dealt), min(band, dealt)
+        dealt = -(-p.out_h // (parallel if shares_bands else -(-parallel // p.batch)))
+        chunk = min(chunk, dealt)
+        band = band if shares_bands else min(band, dealt)
     rows = split_evenly(p.out_h, chunk)
-    plan = Plan(p, panels, rows, -(-rows.tiles // -(-p.out_h // max(band, chunk))))
+    chunks = -(-rows.tiles // -(-p.out_h // max(band, chunk)))
+    plan = Plan(p, panels, rows, chunks, shares_bands)
     # Weights asked for behind the last panel would push out those that the next band starts with.
     panels = replace(
         panels,
@@ -166,9 +183,10 @@ class _Writer:
     output: Buffer
 
     def write(self) -> None:
-        """Deal out bands, or the panels of each."""
+        """Deal out bands, or the panels or chunks of each."""
         b, plan = self.b, self.plan
-        loop = b.parallel if plan.panels.sharing == "rows" else b.serial
+        dealt = plan.panels.sharing == "rows" and not plan.shares_bands
+        loop = b.parallel if dealt else b.serial
         with loop(plan.p.batch * plan.bands) as unit:
             self._band(b.let(unit // plan.bands), b.let(unit % plan.bands))
 
@@ -181,7 +199,8 @@ class _Writer:
         if p.input_layout != "NHWC":
             above = b.let(line)
             image = self._image(batch, above, lines)
-        results = b.workspace("results", plan.most_rows * p.out_w * plan.widest)
+        size = plan.most_rows * p.out_w * plan.widest
+        own = None if plan.shares_bands else b.workspace("results", size)
 
         def taps(b: KernelBuilder, row: Expr) -> RowTaps:
             tap, count = p.rows.taps(b, row)
@@ -190,9 +209,12 @@ class _Writer:
         part = Part(p.out_w, 0, 1, 0, taps, p.rows.some_see_nothing)
 
         def write_panel(panel: Panel) -> None:
-            with b.serial(end - first) as index:
+            whole = plan.rows.tiles % plan.chunks == 0
+            loop = b.parallel if plan.shares_bands else b.serial
+            with loop(plan.chunks) as index, b.when(True if whole else first + index < end):
                 top = b.let(plan.start(first + index))
                 rows = b.let(plan.start(first + index + 1) - top)
+                results = b.workspace("results", size) if own is None else own
                 pixel = b.let(top * p.out_w)
                 chunk = Chunk(b, self.epilogue, panel, self.output, batch, pixel)
                 writer = DirectWriter(b, p, plan.panels, image, self.weights, chunk, results, part)
