@@ -35,6 +35,7 @@ from assay.compiler.kernels.nchw import direct as nchw_direct
 from assay.compiler.kernels.nchw import pool as nchw_pool
 from assay.compiler.kernels.nchw import transposed as nchw_transposed
 from assay.compiler.kernels.nchw import winograd as nchw_winograd
+from assay.compiler.kernels.nchw import winograd_rows as nchw_winograd_rows
 from assay.compiler.kernels.pool import Pool2d
 from assay.compiler.kernels.problem import Conv2d, Dense
 from assay.compiler.kernels.reduction import Reduction
@@ -68,6 +69,9 @@ def generator_for(problem: Any, isa: Isa, aggressive: bool = False) -> Generator
     """
     if isinstance(problem, Conv2d):
         if problem.input_layout is not None:
+            rows = nchw_winograd_rows
+            if aggressive and rows.applicable(problem) and rows.worthwhile(problem, isa):
+                return rows
             return nchw_direct if nchw_direct.applicable(problem) else None
         few = narrow.applicable(problem) and narrow.worthwhile(problem, isa)
         if aggressive and not (few and narrow.fits_a_vector(problem, isa)):
