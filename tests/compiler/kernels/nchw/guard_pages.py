@@ -45,9 +45,10 @@ def main():
     for text, problem in product(TARGETS, PROBLEMS):
         kernel = compile_kernel(depthwise.generate(problem, isa(text), "kernel"), text)["kernel"]
         operands = problem.epilogue.operand_shapes(problem.output_shape, problem.channel_axis)
-        weights = (int(np.prod(problem.weights_shape)),)
-        shapes = [problem.input_shape, weights, *operands, problem.output_shape]
+        weights = rng.uniform(-1, 1, problem.weights_shape).astype(np.float32)
+        shapes = [problem.input_shape, *operands, problem.output_shape]
         arrays = [rng.uniform(-1, 1, shape).astype(np.float32) for shape in shapes]
+        arrays.insert(1, depthwise.pack(problem, isa(text), weights))
         for place in (at_page_end, at_page_start):
             kernel(*[tvm.runtime.from_dlpack(place(array)) for array in arrays])
 

@@ -29,9 +29,15 @@ def applicable(problem: Conv2d) -> bool:
 
 
 def pack(problem: Conv2d, isa: Isa, weights: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Bring weights [kernel_h, kernel_w, 1, out_c] into the order [out_c][tap], flat."""
+    """Bring weights [kernel_h, kernel_w, 1, out_c] into the order [out_c][tap], flat.
+
+    With a stride there may be zeros between the taps.
+    """
     import numpy as np
 
+    tiles = PlaneTiles.of(problem, isa)
+    if tiles is not None:
+        return tiles.pack(weights)
     taps = weights.reshape(-1, problem.out_c)
     return np.ascontiguousarray(taps.T, dtype=np.float32).reshape(-1)
 
@@ -41,15 +47,16 @@ def generate(problem: Conv2d, isa: Isa, name: str, parallel: int = 1) -> Any:
     b = KernelBuilder()
     p = problem
     source = b.parameter("input", p.input_shape)
-    weights = b.parameter("weights", (p.kernel_h * p.kernel_w * p.out_c,))
+    tiles = PlaneTiles.of(p, isa)
+    size = tiles.weights_size if tiles else p.kernel_h * p.kernel_w
+    weights = b.parameter("weights", (size * p.out_c,))
     epilogue = PlaneEpilogueWriter(b, p.epilogue, p.output_shape)
     output = b.parameter("output", p.epilogue.stored_shape(p.output_shape))
     moved = 4 * p.batch * (p.in_h * p.in_w * p.in_c + p.out_h * p.out_w * p.out_c)
     tasks = task_count(isa, parallel, p.flops, moved)
-    tiles = PlaneTiles.of(p, isa)
     writer: TileWriter | BandWriter = BandWriter(b, p, isa, source, weights, epilogue, output)
     if tiles is not None:
-        writer = TileWriter(b, p, tiles, source, weights, epilogue, output)
+        writer = TileWriter(b, tiles, source, weights, epilogue, output)
     loop = b.parallel if tasks > 1 else b.serial
     with loop(p.batch * p.in_c) as plane:
         batch, channel = b.let(plane // p.in_c), b.let(plane % p.in_c)

@@ -1,17 +1,22 @@
 """Register tiles of depthwise convolution in NCHW: a few rows of a plane by one vector of columns.
 
-What a column of the window sees of an image line is one vector, used for all rows that
-see the line. Tiles whose windows leave the image are code of their own, in which the taps that
-exist are known.
+What a column of the window sees of an image line is one vector, used for all rows that see the
+line. Tiles whose windows leave the image are code of their own, in which the taps that exist are
+known.
+
+With a stride along the line, each output is the total of as many sums as the stride, side by side:
+one for each column of the image up to the next output. Vectors of pixels are multiplied as they
+lie in memory, by as many weights in turn (zero where the window has no column), and sums are
+brought together in the end. So pixels beside a window take part as zeros, if they are finite.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
-
-from tvm import tirx
+from typing import TYPE_CHECKING
 
 from assay.compiler.kernels.builder import (
     Buffer,
@@ -19,14 +24,19 @@ from assay.compiler.kernels.builder import (
     KernelBuilder,
     RegisterTile,
     broadcast,
+    constant,
 )
 from assay.compiler.kernels.nchw.epilogue_writer import PlaneEpilogueWriter
-from assay.compiler.kernels.nchw.lines import ImageLine
+from assay.compiler.kernels.nchw.lines import ImageLine, shuffled
 from assay.compiler.kernels.nchw.unrolled import LineRun, line_runs
 from assay.compiler.kernels.problem import Conv2d
-from assay.compiler.kernels.splits import ceil_power_of_two, column_vectors
+from assay.compiler.kernels.splits import ceil_power_of_two, column_vectors, floor_power_of_two
 from assay.compiler.kernels.windows import OutputTiles, Window, tile_outputs
 from assay.compiler.target import Isa
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 MOST_ROWS = 8  # of a tile: as many sums as hide the latency of two products at a time
 MOST_PRODUCTS = 1024  # vector products in the code of all tiles; more takes long to compile
@@ -34,8 +44,10 @@ MOST_PRODUCTS = 1024  # vector products in the code of all tiles; more takes lon
 
 @dataclass(frozen=True)
 class PlaneTiles:
-    """How a plane of outputs is cut: tiles of rows, each by vectors of columns."""
+    """How planes of ``problem`` are cut: runs of tiles of rows, each by vectors of columns."""
 
+    problem: Conv2d
+    isa: Isa
     rows: tuple[OutputTiles, ...]
     columns: tuple[LineRun, ...]
 
@@ -43,25 +55,62 @@ class PlaneTiles:
     def of(cls, problem: Conv2d, isa: Isa) -> PlaneTiles | None:
         """Return the tallest tiles that registers hold; None if their code is too long.
 
-        Sums, the vectors of one column of the window, a weight and a constant share the registers.
+        Small planes may be one tile. Other tiles are no taller than it takes to hide the latency.
         """
-        rows = problem.rows
         columns = _columns(problem.columns, isa.lanes())
-        taps = problem.kernel_h * problem.kernel_w
-        for most in range(min(MOST_ROWS, rows.out_size), 0, -1):
-            taken = most + _lines(rows, most) + 2
-            runs = tile_outputs(rows, most)
-            products = len(columns) * taps * sum(run.size for run in runs)
-            if (taken <= isa.registers or most == 1) and products <= MOST_PRODUCTS:
-                return cls(runs, columns)
+        heights = range(min(MOST_ROWS, problem.out_h), 0, -1)
+        for most in (problem.out_h, *heights) if len(columns) == 1 else heights:
+            tiles = cls(problem, isa, tile_outputs(problem.rows, most), columns)
+            fits = tiles._registers(most) <= isa.registers or most == 1
+            if fits and tiles._products() <= MOST_PRODUCTS:
+                return tiles
         return None
 
+    @property
+    def shifts(self) -> Mapping[int, Mapping[int, int]]:
+        """Columns of the window by how many outputs they are away, and the columns beyond."""
+        p = self.problem
+        shifts: dict[int, dict[int, int]] = defaultdict(dict)
+        for tap in range(p.kernel_w):
+            shift, phase = divmod(tap * p.dilation_w, p.stride_w)
+            shifts[shift][phase] = tap
+        return shifts
 
-def _lines(rows: Window, outputs: int) -> int:
-    """Return how many image lines some outputs side by side see."""
-    pairs = product(range(outputs), range(rows.kernel))
-    lines = {row * rows.stride + tap * rows.dilation for row, tap in pairs}
-    return min(len(lines), rows.in_size)
+    @property
+    def weights_size(self) -> int:
+        """Elements of the packed weights of one output channel."""
+        return self.problem.kernel_h * len(self.shifts) * self.problem.stride_w
+
+    def pack(self, weights: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Bring weights [kernel_h, kernel_w, 1, out_c] into [out_c][row][shift][phase]."""
+        import numpy as np
+
+        p = self.problem
+        packed = np.zeros((p.out_c, p.kernel_h, len(self.shifts), p.stride_w), np.float32)
+        for index, taps in enumerate(self.shifts.values()):
+            for phase, tap in taps.items():
+                packed[:, :, index, phase] = weights[:, tap, 0].T
+        return packed.reshape(-1)
+
+    def sums(self, run: LineRun) -> list[tuple[int, int, int]]:
+        """Return vectors of sums for a run's outputs, as (first sum, sums, lanes)."""
+        stride = self.problem.stride_w
+        size = stride * min(run.lanes, self.problem.out_w)
+        lanes = min(self.isa.lanes(), floor_power_of_two(stride * run.lanes))
+        return [(first, min(lanes, size - first), lanes) for first in range(0, size, lanes)]
+
+    def _registers(self, rows: int) -> int:
+        """Count vectors: sums, what one vector of them sees of lines, a weight and a constant."""
+        window = self.problem.rows
+        pairs = product(range(rows), range(window.kernel))
+        lines = {row * window.stride + tap * window.dilation for row, tap in pairs}
+        seen = min(len(lines), window.in_size)
+        return rows * max(len(self.sums(run)) for run in self.columns) + seen + 2
+
+    def _products(self) -> int:
+        """Count vector products in the code of all tiles."""
+        rows = sum(tiles.size for tiles in self.rows) * self.problem.kernel_h
+        return rows * len(self.shifts) * sum(len(self.sums(run)) for run in self.columns)
 
 
 def _columns(columns: Window, lanes: int) -> tuple[LineRun, ...]:
@@ -74,10 +123,9 @@ def _columns(columns: Window, lanes: int) -> tuple[LineRun, ...]:
 
 @dataclass(frozen=True)
 class TileWriter:
-    """Writes planes of ``p``, one at a time, as ``tiles`` cut them."""
+    """Writes planes, one at a time."""
 
     b: KernelBuilder
-    p: Conv2d
     tiles: PlaneTiles
     source: Buffer
     weights: Buffer
@@ -86,15 +134,17 @@ class TileWriter:
 
     def planes(self, image: Expr, batch: Expr, channel: Expr) -> None:
         """Write the planes that see the input plane at ``image``, which is number ``channel``."""
-        b, multiplier = self.b, self.p.out_c // self.p.in_c
+        b, p = self.b, self.tiles.problem
+        multiplier = p.out_c // p.in_c
         with b.serial(multiplier) as copy:
             self._plane(image, batch, b.let(channel * multiplier + copy))
 
     def _plane(self, image: Expr, batch: Expr, channel: Expr) -> None:
-        b, p = self.b, self.p
-        taps = p.kernel_h * p.kernel_w
-        first = b.let(channel * taps)
-        weights = [b.let(b.load(self.weights, first + tap)) for tap in range(taps)]
+        b, p = self.b, self.tiles.problem
+        first = b.let(channel * self.tiles.weights_size)
+        weights = {}
+        for index, at in enumerate(product(range(p.kernel_h), self.tiles.shifts)):
+            weights[at] = b.let(b.load(self.weights, first + index * p.stride_w, p.stride_w))
         for rows in self.tiles.rows:
             with b.serial(rows.count) as index:
                 for run in self.tiles.columns:
@@ -113,72 +163,101 @@ class _Tile:
     writer: TileWriter
     rows: OutputTiles
     run: LineRun
-    weights: Sequence[Expr]
+    weights: Mapping[tuple[int, int], Expr]
     batch: Expr
     channel: Expr
     pixel: Expr
 
+    @property
+    def p(self) -> Conv2d:
+        """The problem."""
+        return self.writer.tiles.problem
+
     def write(self, corner: Expr) -> None:
         """Sum up and store; ``corner`` is where the plane starts, moved on with the tile.
 
-        Products of one tap go to all rows in turn, so that none waits for the one before.
+        Products of one weight go to all rows in turn, so that none waits for the one before.
         """
-        b, p, lanes = self.writer.b, self.writer.p, self.run.lanes
-        sums = b.registers(self.rows.size, [lanes])
-        sums.fill([self.writer.epilogue.start(self.channel, lanes)])
+        b, p, tiles = self.writer.b, self.p, self.writer.tiles
+        vectors = tiles.sums(self.run)
+        sums = b.registers(self.rows.size, [lanes for _, _, lanes in vectors])
+        sums.fill([self._start(first, lanes) for first, _, lanes in vectors])
         seen = {
             (row, tap): p.rows.source(self.rows.start + row, tap)
             for row, tap in product(range(self.rows.size), range(p.kernel_h))
             if p.rows.inside(self.rows.start + row, tap)
         }
         lines = {at: self._line(corner, at) for at in sorted(set(seen.values()))}
-        for column in range(p.kernel_w):
-            values = {at: self._value(line, column) for at, line in lines.items()}
+        for shift, (index, (first, pixels, lanes)) in product(tiles.shifts, enumerate(vectors)):
+            column = (self.run.start + shift) * p.stride_w + first - p.pad_left
+            values = {at: line.piece(column, pixels, lanes) for at, line in lines.items()}
             for tap in range(p.kernel_h):
-                weight = broadcast(self.weights[tap * p.kernel_w + column], lanes)
+                weight = b.let(self._in_turn(self.weights[tap, shift], first, lanes))
                 for row in range(self.rows.size):
                     value = values[seen[row, tap]] if (row, tap) in seen else None
                     if value is not None:
-                        sums.add_product(row, 0, value, weight)
+                        sums.add_product(row, index, value, weight)
         if self.writer.epilogue.is_long:
             self._finish_in_loop(sums)
         else:
             for row in range(self.rows.size):
-                self._finish(sums.get(row, 0), row)
+                self._finish(self._total(sums, row), row)
+
+    def _start(self, first: int, lanes: int) -> Expr:
+        """Return what sums start from: the first one of each output is not zero."""
+        start, stride = self.writer.epilogue.start(self.channel, lanes), self.p.stride_w
+        if stride == 1:
+            return start
+        chosen = [lane + lanes * ((first + lane) % stride > 0) for lane in range(lanes)]
+        return shuffled([start, constant(0.0, lanes)], chosen)
+
+    def _in_turn(self, weights: Expr, first: int, lanes: int) -> Expr:
+        """Repeat the weights of one output for those of a vector of sums."""
+        stride = self.p.stride_w
+        if stride == 1:
+            return broadcast(weights, lanes)
+        copies = [weights] * -(-lanes // stride)  # a shuffle has no more lanes than its vectors
+        return shuffled(copies, [(first + lane) % stride for lane in range(lanes)])
+
+    def _total(self, sums: RegisterTile, row: int) -> Expr:
+        """Return a row's outputs: add up the sums of each."""
+        stride, lanes = self.p.stride_w, self.run.lanes
+        vectors = [sums.get(row, index) for index in range(len(sums.widths))]
+        if stride == 1:
+            return vectors[0]
+        phases = {phase for taps in self.writer.tiles.shifts.values() for phase in taps}
+        parts = []
+        for phase in sorted(phases):
+            chosen = range(phase, phase + stride * lanes, stride)
+            parts.append(shuffled(vectors, [at if at < sum(sums.widths) else 0 for at in chosen]))
+        return self.writer.b.let(sum(parts[1:], parts[0]))
 
     def _line(self, corner: Expr, at: int) -> ImageLine:
-        w, rows, run = self.writer, self.rows, self.run
-        p = w.p
+        w, rows, run, p = self.writer, self.rows, self.run, self.p
         lowest = at + (rows.count - 1) * rows.size * p.stride_h
         right = (run.count - 1) * run.lanes * p.stride_w
         low, high = -at * p.in_w, (p.in_h - lowest) * p.in_w - right
-        return ImageLine(w.b, w.source, corner + at * p.in_w, low, high)
-
-    def _value(self, line: ImageLine, column: int) -> Expr | None:
-        """Return what the tile sees of a line through a column of the window, if anything."""
-        p, run = self.writer.p, self.run
-        return line.seen(p.columns, column, run.start, min(run.lanes, p.out_w), run.lanes)
+        masks = w.tiles.isa.vector_bits == 512
+        return ImageLine(w.b, w.source, corner + at * p.in_w, p.in_w, low, high, masks)
 
     def _finish(self, value: Expr, row: int) -> None:
-        """Apply the epilogue to a row's sums and store them."""
+        """Apply the epilogue to a row of outputs and store them."""
         for start, lanes in self._pieces(row):
             piece = value
             if lanes < self.run.lanes:
-                piece = tirx.Shuffle(
-                    [value], [tirx.IntImm("int32", start + lane) for lane in range(lanes)]
-                )
+                piece = shuffled([value], range(start, start + lanes))
             self._store(piece, self._place(row) + start, lanes)
 
     def _finish_in_loop(self, sums: RegisterTile) -> None:
-        """Finish a copy of all sums: a long epilogue appears once for all rows that are alike."""
+        """Finish a copy of all outputs: a long epilogue appears once for rows that are alike."""
         b, lanes, size = self.writer.b, self.run.lanes, self.rows.size
         copy = b.workspace("copy", size * lanes)
         for row in range(size):
-            b.store(copy, row * lanes, sums.get(row, 0), lanes)
+            b.store(copy, row * lanes, self._total(sums, row), lanes)
         whole = [row for row in range(size) if self._pieces(row) == ((0, lanes),)]
         with b.serial(len(whole)) as row:
             value = b.let(b.load(copy, row * lanes, lanes))
-            self._store(value, self._place(0) + row * self.writer.p.out_w, lanes)
+            self._store(value, self._place(0) + row * self.p.out_w, lanes)
         for row in range(len(whole), size):
             for start, some in self._pieces(row):
                 value = b.let(b.load(copy, row * lanes + start, some))
@@ -189,14 +268,14 @@ class _Tile:
         w.epilogue.write(value, w.output, self.batch, self.channel, w.b.let(pixel), lanes)
 
     def _place(self, row: int) -> Expr:
-        return self.pixel + ((self.rows.start + row) * self.writer.p.out_w + self.run.start)
+        return self.pixel + ((self.rows.start + row) * self.p.out_w + self.run.start)
 
     def _pieces(self, row: int) -> tuple[tuple[int, int], ...]:
         """Return the vectors, (first column, lanes), by which a row is stored.
 
         Lanes without an output are overwritten by the next row, if the plane goes on so far.
         """
-        p, lanes = self.writer.p, self.run.lanes
+        p, lanes = self.p, self.run.lanes
         last = self.rows.start + (self.rows.count - 1) * self.rows.size + row
         if lanes <= p.out_w or last * p.out_w + lanes <= p.out_h * p.out_w:
             return ((0, lanes),)
