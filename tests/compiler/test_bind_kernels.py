@@ -191,7 +191,7 @@ def test_elementwise_operators_broadcast_both_ways(tmp_path):
     y = graph.op("SUB", [other, x], (2, 9, 7, 5))
     row = graph.constant("row", weights(1, 9, 1, 1))
     graph.output(graph.op("MUL", [row, y], (2, 9, 7, 5), options={"activation": "RELU6"}))
-    assert check(graph, tmp_path) == "2 call_tir"
+    assert check(graph, tmp_path) == "1 call_tir"
 
 
 def test_a_number_may_be_repeated_over_a_tensor(tmp_path):
@@ -397,3 +397,28 @@ def test_the_first_convolution_reads_the_input_as_it_comes(tmp_path, channels, l
     axes = graph.constant("axes", np.array([1, 2], np.int32))
     graph.output(graph.op("MEAN", [y, axes], (2, channels), options={"keep_dims": False}))
     assert check(graph, tmp_path, layout="nchw") == left
+
+
+@pytest.mark.parametrize("layout", ["nhwc", "nchw"])
+def test_factors_and_offsets_of_channels_are_one_kernel(tmp_path, layout):
+    graph, x = start(c=3)
+    image, shape = conv(graph, x, (1, 9, 7, 3, 16), name="first")
+    scale, offset = graph.constant("scale", weights(16)), graph.constant("offset", weights(16))
+    y = graph.op("MUL", [image, scale], shape)
+    y = graph.op("ADD", [y, offset], shape, options={"activation": "RELU"})
+    y, _ = conv(graph, y, (*shape, 16), kernel=3, name="second")
+    y = graph.op("ADD", [y, image], shape)
+    axes = graph.constant("axes", np.array([1, 2], np.int32))
+    graph.output(graph.op("MEAN", [y, axes], (1, 16), options={"keep_dims": False}))
+    assert check(graph, tmp_path, layout=layout) == "4 call_tir"
+
+
+def test_a_chain_takes_operands_that_spread_in_any_way(tmp_path):
+    graph, x = start(n=2)
+    y = graph.op("SUB", [x, graph.input("other", (2, 9, 7, 5))], (2, 9, 7, 5))
+    shapes = ((7, 1), (2, 9, 1, 1), (1, 5), (2, 1, 7, 5), (9, 7, 5))
+    for index, shape in enumerate(shapes):
+        operand = graph.input(f"o{index}", shape)
+        y = graph.op(("MUL", "ADD")[index % 2], [operand, y], (2, 9, 7, 5))
+    graph.output(graph.op("TANH", [y], (2, 9, 7, 5)))
+    assert check(graph, tmp_path) == "1 call_tir"

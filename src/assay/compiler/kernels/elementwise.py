@@ -7,7 +7,7 @@ one or two loops; the innermost axis is cut into vectors.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any
 
@@ -37,6 +37,12 @@ class Elementwise:
     def output_shape(self) -> tuple[int, ...]:
         """Shape of the output."""
         return self.shape
+
+    def followed_by(
+        self, steps: tuple[Step, ...], operands: tuple[tuple[int, ...], ...]
+    ) -> Elementwise:
+        """Return the problem with more steps at its end."""
+        return replace(self, operands=(*self.operands, *operands), steps=(*self.steps, *steps))
 
     def __post_init__(self) -> None:
         taken = 1 + sum(step.operand is not None for step in self.steps)

@@ -18,6 +18,7 @@ from assay.compiler import tvm_api
 from assay.compiler.kernel_calls import FROM_NHWC, TRANSPOSE
 from assay.compiler.kernels import depthwise, expand_depthwise, pointwise
 from assay.compiler.kernels.builder import with_parameter_shapes
+from assay.compiler.kernels.elementwise import Elementwise
 from assay.compiler.kernels.expand_depthwise import ExpandDepthwise
 from assay.compiler.kernels.move import Move
 from assay.compiler.kernels.problem import Conv2d
@@ -97,7 +98,12 @@ class _Binder(PyExprMutator):
             return None
         problem, variables = operator.problem, operator.variables
         operands: tuple[Any, ...] = ()
-        if hasattr(problem, "epilogue"):
+        if isinstance(problem, Elementwise):
+            chain = chain_after(graph, variables[-1], None)
+            spread = tuple(map(tvm_api.static_shape, chain.operands))
+            problem = problem.followed_by(chain.epilogue.steps, spread)
+            variables, operands = (*variables, *chain.variables[1:]), chain.operands
+        elif hasattr(problem, "epilogue"):
             chain = chain_after(graph, variables[-1], getattr(problem, "channel_axis", -1))
             if _spreads_alike(chain, problem):
                 problem = replace(problem, epilogue=chain.epilogue)

@@ -93,10 +93,11 @@ def arguments(value: Any) -> Iterator[Any]:
         yield value
 
 
-def chain_after(graph: Graph, anchor: Any, channel_axis: int = -1) -> Chain:
+def chain_after(graph: Graph, anchor: Any, channel_axis: int | None = -1) -> Chain:
     """Return the longest chain of epilogue steps after the anchor, up to what is taken already.
 
-    ``channel_axis`` is the one that operands per channel spread along.
+    ``channel_axis`` is the one that operands per channel spread along. If it is None, operands may
+    spread in any way, whatever kind their steps say they are.
     """
     steps: list[Step] = []
     operands: list[Any] = []
@@ -115,7 +116,7 @@ def chain_after(graph: Graph, anchor: Any, channel_axis: int = -1) -> Chain:
 Found = tuple[Step, Any, list[Any]]
 
 
-def _next(graph: Graph, var: Any, channel_axis: int = -1) -> Found | None:
+def _next(graph: Graph, var: Any, channel_axis: int | None = -1) -> Found | None:
     """Return the step that follows, its operand if any, and the variables it defines."""
     users = graph.users.get(var, [])
     if len(users) == 2 and None not in users:
@@ -133,7 +134,7 @@ def step_to(graph: Graph, var: Any, user: Any) -> Found | None:
     return found if found and user in found[2] else _step(graph, var, user)
 
 
-def _step(graph: Graph, var: Any, user: Any, channel_axis: int = -1) -> Found | None:
+def _step(graph: Graph, var: Any, user: Any, channel_axis: int | None = -1) -> Found | None:
     call = graph.value[user]
     name = graph.calls(user)
     if name in UNARY:
@@ -146,7 +147,7 @@ def _step(graph: Graph, var: Any, user: Any, channel_axis: int = -1) -> Found | 
     return _binary(graph, var, user, channel_axis) if name in BINARY else None
 
 
-def _binary(graph: Graph, var: Any, user: Any, channel_axis: int) -> Found | None:
+def _binary(graph: Graph, var: Any, user: Any, channel_axis: int | None) -> Found | None:
     call = graph.value[user]
     name = graph.calls(user)
     left, right = call.args
@@ -164,14 +165,14 @@ def _binary(graph: Graph, var: Any, user: Any, channel_axis: int) -> Found | Non
 
 
 def _operand_kind(
-    shape: tuple[int, ...], output: tuple[int, ...], channel_axis: int, constant: bool
+    shape: tuple[int, ...], output: tuple[int, ...], channel_axis: int | None, constant: bool
 ) -> Any:
     """Return how an operand of that shape spreads over the output, None if not as steps can.
 
     Of a single pixel, a constant is one per channel, from which sums may start; others are tensors,
     which results may replace.
     """
-    if shape == output and not constant:
+    if channel_axis is None or (shape == output and not constant):
         return "tensor"
     axis = channel_axis % max(1, len(output))
     padded = (1,) * (len(output) - len(shape)) + shape
@@ -209,7 +210,7 @@ def _hard_swish(graph: Graph, var: Any, users: list[Any]) -> Found | None:
     return None
 
 
-def _prelu(graph: Graph, users: list[Any], channel_axis: int) -> Found | None:
+def _prelu(graph: Graph, users: list[Any], channel_axis: int | None) -> Found | None:
     """Match ``maximum(v, 0) + minimum(v, 0) * slope``."""
     for positive, negative in (users, users[::-1]):
         total, scaled = graph.only_user(positive), graph.only_user(negative)
