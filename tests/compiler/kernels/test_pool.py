@@ -10,11 +10,13 @@ from tests.compiler.kernels import reference
 from tests.compiler.kernels.harness import ARM, TARGETS, compile_kernel, isa, random, run
 
 
-def pool_problem(kind, image, channels, kernel, stride=(1, 1), pad=(0, 0), **fields):
+def pool_problem(
+    kind, image, channels, kernel, stride=(1, 1), pad=(0, 0), dilation=(1, 1), **fields
+):
     """Pooling with the output that fits between ``pad`` at each side."""
     sizes = [
-        (size + 2 * p - k) // s + 1
-        for size, p, k, s in zip(image, pad, kernel, stride, strict=True)
+        (size + 2 * p - (k - 1) * d - 1) // s + 1
+        for size, p, k, s, d in zip(image, pad, kernel, stride, dilation, strict=True)
     ]
     return Pool2d(
         **{
@@ -31,6 +33,8 @@ def pool_problem(kind, image, channels, kernel, stride=(1, 1), pad=(0, 0), **fie
             "stride_w": stride[1],
             "pad_top": pad[0],
             "pad_left": pad[1],
+            "dilation_h": dilation[0],
+            "dilation_w": dilation[1],
             **fields,
         }
     )
@@ -43,8 +47,8 @@ def pooled(p, x):
         top, left = y * p.stride_h - p.pad_top, z * p.stride_w - p.pad_left
         taps = [
             x[:, row, column].astype(np.float64)
-            for row in range(top, top + p.kernel_h)
-            for column in range(left, left + p.kernel_w)
+            for row in range(top, top + p.kernel_h * p.dilation_h, p.dilation_h)
+            for column in range(left, left + p.kernel_w * p.dilation_w, p.dilation_w)
             if 0 <= row < p.in_h and 0 <= column < p.in_w
         ]
         if p.border is not None:

@@ -72,7 +72,6 @@ class UnrolledBand:
         start: Expr,
         line: Expr,
         lanes: int,
-        fill: float = 0.0,
     ) -> None:
         """Write one channel's planes to ``space`` from ``start`` on.
 
@@ -82,11 +81,11 @@ class UnrolledBand:
 
         def inside(at: Expr, place: Expr) -> None:
             base = b.let(image + at * self.columns.in_size)
-            self._write_line(b, source, base, space, b.let(start + place), lanes, fill)
+            self._write_line(b, source, base, space, b.let(start + place), lanes)
 
         def outside(place: Expr) -> None:
             with b.serial(self.columns.kernel) as tap:
-                write_constant(b, space, b.let(start + place + tap * step), width, lanes, fill)
+                write_constant(b, space, b.let(start + place + tap * step), width, lanes)
 
         self.each_line(b, line, inside, outside)
 
@@ -118,7 +117,6 @@ class UnrolledBand:
         space: Buffer,
         target: Expr,
         lanes: int,
-        fill: float,
     ) -> None:
         for tap in range(self.columns.kernel):
             first = target + tap * (self.phases * self.plane)
@@ -126,7 +124,7 @@ class UnrolledBand:
                 places = line_places(self.columns, tap, run.start, run.lanes)
                 with b.serial(run.count) as turn:
                     moved = b.let(base + turn * (run.lanes * self.columns.stride))
-                    value = gather(b, source, moved, places, fill)
+                    value = gather(b, source, moved, places)
                     b.store(space, first + (run.start + turn * run.lanes), value, run.lanes)
 
 
@@ -136,7 +134,7 @@ def write_constant(
     start: Expr,
     size: int,
     lanes: int,
-    value: float,
+    value: float = 0.0,
     dtype: str = "float32",
 ) -> None:
     """Fill ``size`` elements from ``start`` on."""
