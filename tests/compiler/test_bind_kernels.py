@@ -422,3 +422,10 @@ def test_a_chain_takes_operands_that_spread_in_any_way(tmp_path):
         y = graph.op(("MUL", "ADD")[index % 2], [operand, y], (2, 9, 7, 5))
     graph.output(graph.op("TANH", [y], (2, 9, 7, 5)))
     assert check(graph, tmp_path) == "1 call_tir"
+
+
+def test_softmax_of_channels_is_a_kernel_in_nchw(tmp_path):
+    graph, x = start(c=3)
+    y, shape = conv(graph, x, (1, 9, 7, 3, 21))
+    graph.output(graph.op("SOFTMAX", [y], shape))
+    assert check(graph, tmp_path, layout="nchw") == "3 call_tir"  # and the transpose of the output

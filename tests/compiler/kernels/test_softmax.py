@@ -8,10 +8,10 @@ from assay.compiler.kernels.softmax import Softmax
 from tests.compiler.kernels.harness import ARM, TARGETS, compile_kernel, isa, run
 
 
-def softmax_reference(x, beta):
+def softmax_reference(x, beta, axis):
     x = x.astype(np.float64) * beta
-    e = np.exp(x - x.max(axis=-1, keepdims=True))
-    return e / e.sum(axis=-1, keepdims=True)
+    e = np.exp(x - x.max(axis=axis, keepdims=True))
+    return e / e.sum(axis=axis, keepdims=True)
 
 
 def check(problem, text, parallel=1, scale=3.0):
@@ -20,9 +20,12 @@ def check(problem, text, parallel=1, scale=3.0):
     function = softmax.generate(problem, isa(text), "kernel", parallel)
     actual = run(function, text, [x], problem.shape)
     np.testing.assert_allclose(
-        actual, softmax_reference(x, problem.beta), rtol=2e-6 * (1 + scale), atol=1e-37
+        actual,
+        softmax_reference(x, problem.beta, problem.axis),
+        rtol=2e-6 * (1 + scale),
+        atol=1e-37,
     )
-    np.testing.assert_allclose(actual.sum(axis=-1), 1, rtol=1e-5)
+    np.testing.assert_allclose(actual.sum(axis=problem.axis), 1, rtol=1e-5)
 
 
 @pytest.mark.parametrize("text", TARGETS)
@@ -30,6 +33,12 @@ def check(problem, text, parallel=1, scale=3.0):
 def test_any_number_of_classes(text, shape):
     assert softmax.applicable(Softmax(shape))
     check(Softmax(shape), text)
+
+
+@pytest.mark.parametrize("text", TARGETS)
+@pytest.mark.parametrize(("shape", "axis"), [((2, 21, 9, 7), 1), ((3, 5, 2), 0), ((1, 2, 1), 1)])
+def test_along_an_axis_before_the_last(text, shape, axis):
+    check(Softmax(shape, 0.5, axis), text, parallel=2)
 
 
 @pytest.mark.parametrize("text", TARGETS)
@@ -48,9 +57,9 @@ def test_large_inputs_do_not_overflow(text):
 
 
 def test_threads_share_rows():
-    problem = Softmax((300, 200))
-    assert "T.parallel" in softmax.generate(problem, isa("native"), "kernel", 3).script()
-    check(problem, "native", 3)
+    for problem in (Softmax((300, 200)), Softmax((2, 20, 2000), axis=1)):
+        assert "T.parallel" in softmax.generate(problem, isa("native"), "kernel", 3).script()
+        check(problem, "native", 3)
 
 
 def test_no_maths_library_is_called_on_arm():
@@ -62,6 +71,7 @@ def test_no_maths_library_is_called_on_arm():
 @given(
     text=st.sampled_from(TARGETS),
     shape=st.lists(st.integers(1, 50), min_size=1, max_size=3).map(tuple),
+    axis=st.integers(1, 3),
 )
-def test_any_small_problem(text, shape):
-    check(Softmax(shape), text)
+def test_any_small_problem(text, shape, axis):
+    check(Softmax(shape, axis=-min(axis, len(shape))), text)

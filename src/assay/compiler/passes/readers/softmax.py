@@ -11,11 +11,11 @@ from assay.compiler.passes.readers.operator import Operator
 
 
 def read(graph: Graph, var: Any) -> Operator | None:
-    """Read ``nn.softmax`` of float32 along the last axis."""
+    """Read ``nn.softmax`` of float32."""
     call = graph.value[var]
     source = call.args[0]
-    shape = tvm_api.static_shape(source)
-    last = int(call.attrs.axis) % len(shape) == len(shape) - 1
-    if not last or str(source.ty.dtype) != "float32":
+    if str(source.ty.dtype) != "float32":
         return None
-    return Operator(Softmax(shape), (var,), (source,))
+    shape = tvm_api.static_shape(source)
+    axis = int(call.attrs.axis) % len(shape)
+    return Operator(Softmax(shape, axis=axis), (var,), (source,))
