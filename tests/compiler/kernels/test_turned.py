@@ -49,6 +49,11 @@ CASES = [
     ((6, 5), (1, 0)),
     ((2, 2), (1, 0)),
     ((4, 100, 2), (0, 2, 1)),
+    ((21, 3, 2, 9, 2), (2, 4, 1, 3, 0)),  # from pixels to patches of 2x2 and back
+    ((2, 2, 3, 9, 21), (4, 2, 0, 3, 1)),
+    ((7, 3, 4, 5, 4), (2, 4, 1, 3, 0)),
+    ((4, 4, 3, 5, 7), (4, 2, 0, 3, 1)),
+    ((6, 3, 5), (2, 1, 0)),
 ]
 
 
@@ -67,6 +72,17 @@ def test_axes_change_places(text, dtype, shape, axes):
     axes=st.permutations([0, 1, 2]),
 )
 def test_any_small_tensor(text, dtype, shape, axes):
+    check(text, dtype, shape, tuple(axes))
+
+
+@settings(max_examples=15, deadline=None, derandomize=True)
+@given(
+    text=st.sampled_from(TARGETS),
+    dtype=st.sampled_from(["int8", "float32"]),
+    shape=st.tuples(st.integers(1, 9), st.integers(1, 5), *[st.integers(1, 9)] * 2),
+    axes=st.permutations([0, 1, 2, 3]),
+)
+def test_any_axes(text, dtype, shape, axes):
     check(text, dtype, shape, tuple(axes))
 
 

@@ -7,9 +7,9 @@ channels behind a concatenation, depth to space, strided slices side by side.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
+from itertools import groupby, product
 from math import prod
 from typing import Any
 
@@ -151,15 +151,13 @@ def generate(problem: Move, isa: Isa, name: str, parallel: int = 1) -> Any:
     inputs = [b.parameter(f"input{i}", shape, p.dtype) for i, shape in enumerate(p.inputs)]
     output = b.parameter("output", p.output_shape, p.dtype)
     tasks = task_count(isa, parallel, p.moved, 2 * p.moved * BITS[p.dtype] // 8)
-    nests = [
-        _Nest(
-            _turned(joined(box.loops, filled=box.input is None)),
-            None if box.input is None else inputs[box.input],
-            box.target,
-            box.source,
-        )
-        for box in p.boxes
-    ]
+    nests = []
+    for box in p.boxes:
+        loops = joined(box.loops, filled=box.input is None)
+        if box.input is None:
+            nests.append(_Nest(loops, None, None, box.target, box.source))
+        else:
+            nests.append(_Nest(*_turned(loops), inputs[box.input], box.target, box.source))
     _MoveWriter(b, p, isa.lanes(BITS[p.dtype]), output).write(nests, tasks)
     function, first = b.function(name), p.first_byte
     return function if first is None else function.with_attr(FIRST_BYTE, first)
@@ -167,39 +165,53 @@ def generate(problem: Move, isa: Isa, name: str, parallel: int = 1) -> Any:
 
 @dataclass(frozen=True)
 class _Nest:
-    """Loops that are still to be written, and where in the tensors they start."""
+    """Loops that are still to be written, and where in the tensors they start.
+
+    ``turn`` are the innermost loops, in place of those, if they transpose.
+    """
 
     loops: tuple[Loop, ...]
+    turn: Turn | None
     input: Buffer | None
     target: Expr
     source: Expr
 
     @property
-    def turn(self) -> Turn | None:
-        """What the last two loops are if they transpose."""
-        turn = _turn(*self.loops[-2:]) if len(self.loops) > 1 and self.input is not None else None
-        return turn if turn is not None and turn.is_solved else None
-
-    @property
     def outer(self) -> tuple[int, int] | None:
         """Size and step of the outermost loop, if others are inside, each by itself."""
-        inner = 2 if self.turn else 1
+        inner = 0 if self.turn else 1
         return (self.loops[0].size, self.loops[0].target) if len(self.loops) > inner else None
 
 
-def _turn(across: Loop, along: Loop) -> Turn | None:
-    if across.source != 1 or along.target != 1:
-        return None
-    return Turn(along.size, along.source, across.size, across.target)
+def _turned(loops: tuple[Loop, ...]) -> tuple[tuple[Loop, ...], Turn | None]:
+    """Return the loops around those that transpose, and these; all and None if none do."""
+    for turn, inner in _turns(loops):
+        if turn.is_solved:
+            return tuple(loop for loop in loops if loop not in inner), turn
+    return loops, None
 
 
-def _turned(loops: tuple[Loop, ...]) -> tuple[Loop, ...]:
-    """Move the loop along the input to the last but one, if it transposes with the last."""
-    for index, loop in enumerate(loops[:-1]):
-        turn = _turn(loop, loops[-1])
-        if turn is not None and turn.is_solved:
-            return (*loops[:index], *loops[index + 1 : -1], loop, loops[-1])
-    return loops
+def _turns(loops: tuple[Loop, ...]) -> Iterator[tuple[Turn, tuple[Loop, ...]]]:
+    """Yield transposes of the last loop with one along the input, and the loops they are made of.
+
+    Either may be two loops, which together run along the output or the input.
+    """
+    *others, last = loops or (Loop(1, 0, 0),)
+    if last.target != 1:
+        return
+    along = [loop for loop in others if loop.source == 1]
+    for across in along:
+        yield Turn(last.size, last.source, across.size, across.target), (across, last)
+    for inner, outer in product(along, others):
+        if outer.source == inner.size and outer is not inner:
+            sizes = (last.size, last.source, inner.size * outer.size, outer.target)
+            group = (inner.size, inner.target)
+            yield Turn(*sizes, target_group=group), (inner, outer, last)
+    for across, outer in product(along, others):
+        if outer.target == last.size and outer is not across:
+            sizes = (last.size * outer.size, outer.source, across.size, across.target)
+            group = (last.size, last.source)
+            yield Turn(*sizes, source_group=group), (across, outer, last)
 
 
 @dataclass(frozen=True)
@@ -229,7 +241,7 @@ class _MoveWriter:
         loop = nest.loops[0]
         target = self.b.let(nest.target + index * loop.target)
         source = self.b.let(nest.source + index * loop.source)
-        return _Nest(nest.loops[1:], nest.input, target, source)
+        return replace(nest, loops=nest.loops[1:], target=target, source=source)
 
     def _innermost(self, nest: _Nest, tasks: int) -> None:
         """Emit the last loop, in vectors if elements stay side by side, or the last two."""

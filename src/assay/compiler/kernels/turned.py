@@ -2,7 +2,7 @@
 
 Squares that fill blocks of 128 bits are transposed in registers, a few of them side by side, by
 interleaving the halves of the rows log2(side) times. If one of the loops is short, each vector is a
-shuffle of those next to it.
+shuffle of those next to it. Either may be two loops in one, as where pixels become patches.
 """
 
 from __future__ import annotations
@@ -24,28 +24,39 @@ _FEW = 4  # sizes below it are too small for squares
 class Turn:
     """``along`` elements that are neighbours in the output, ``across`` that are in the input.
 
-    The former are ``source_step`` apart in the input, the latter ``target_step`` in the output.
+    The former are ``source_step`` apart in the input, the latter ``target_step`` in the output. Of
+    either there may be groups instead, (size, step): their elements are that ``step`` apart, and
+    the groups as far as elements are else.
     """
 
     along: int
     source_step: int
     across: int
     target_step: int
+    source_group: tuple[int, int] = (1, 0)
+    target_group: tuple[int, int] = (1, 0)
 
     @property
     def by_squares(self) -> bool:
-        """Whether both loops are long enough for squares."""
-        return min(self.along, self.across) >= _FEW
+        """Whether both loops are long enough for squares, in which no group is cut."""
+        return min(self.along, self.across) >= _FEW and self._grouped in (1, 2, 4)
+
+    @property
+    def _grouped(self) -> int:
+        """Elements of a group; more than one only along one of the loops."""
+        return self.source_group[0] * self.target_group[0]
 
     @property
     def splits(self) -> bool:
         """Whether a few values lie side by side in the input."""
-        return 1 < self.across < _FEW and self.source_step == self.across
+        plain = self._grouped == 1 and self.source_step == self.across
+        return 1 < self.across < _FEW and plain
 
     @property
     def joins(self) -> bool:
         """Whether a few values lie side by side in the output."""
-        return 1 < self.along < _FEW and self.target_step == self.along
+        plain = self._grouped == 1 and self.target_step == self.along
+        return 1 < self.along < _FEW and plain
 
     @property
     def is_solved(self) -> bool:
@@ -108,19 +119,23 @@ class _Writer:
 
     def _square(self, row: Expr, column: Expr, side: int, groups: int) -> None:
         b, t = self.b, self.turn
-        start = b.let(self.first + row + column * t.source_step)
+        start = b.let(self.first + row + _place(column, t.source_step, t.source_group))
         rows = []
         for index in range(side):
-            places = [start + (group * side + index) * t.source_step for group in range(groups)]
+            places = [
+                start + _place(group * side + index, t.source_step, t.source_group)
+                for group in range(groups)
+            ]
             pieces = [b.let(b.load(self.source, place, side)) for place in places]
             rows.append(b.let(_shuffle(pieces, range(side * groups))) if groups > 1 else pieces[0])
         half = side // 2
         for _ in range(side.bit_length() - 1):
             pairs = [self._interleaved(rows[i], rows[i + half], side, groups) for i in range(half)]
             rows = [each for pair in pairs for each in pair]
-        target = b.let(self.target + row * t.target_step + column)
+        target = b.let(self.target + _place(row, t.target_step, t.target_group) + column)
         for index, value in enumerate(rows):
-            b.store(self.output, target + index * t.target_step, value, side * groups)
+            place = target + _place(index, t.target_step, t.target_group)
+            b.store(self.output, place, value, side * groups)
 
     def _interleaved(self, left: Expr, right: Expr, side: int, groups: int) -> list[Expr]:
         """Interleave the lower halves of all blocks of ``side`` lanes, and the upper ones."""
@@ -168,6 +183,16 @@ class _Writer:
         turns = -(-size // lanes)
         with (b.parallel if 1 < share <= turns else b.serial)(turns) as index:
             yield b.let(minimum(index * lanes, size - lanes)), lanes
+
+
+def _place(index: Expr, step: int, group: tuple[int, int]) -> Expr:
+    """Return where an element is; an index known at run time only is a group's first."""
+    size, inner = group
+    if size == 1:
+        return index * step
+    if isinstance(index, int):
+        return index // size * step + index % size * inner
+    return index // size * step
 
 
 def _shuffle(vectors: list[Expr], order: Any) -> Expr:
