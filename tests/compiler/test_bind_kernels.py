@@ -313,9 +313,9 @@ def mixed_network():
 
 
 @pytest.mark.parametrize("opt_level", [3, 4])
-def test_nchw_runs_in_kernels_with_one_transpose(tmp_path, opt_level):
+def test_nchw_runs_in_kernels_without_transposes(tmp_path, opt_level):
     left = check(mixed_network(), tmp_path, opt_level, layout="nchw")
-    assert left == "9 call_tir"  # eight layers, and the transpose of the input
+    assert left == "8 call_tir"  # as many as layers
 
 
 @pytest.mark.parametrize(
@@ -359,7 +359,7 @@ def test_prelu_joins_the_convolution(tmp_path, layout):
     y = graph.op("PRELU", [y, slope], shape)
     graph.output(y)
     left = check(graph, tmp_path, layout=layout)
-    assert left == ("1 call_tir" if layout == "nhwc" else "3 call_tir")  # transposes at the ends
+    assert left == ("1 call_tir" if layout == "nhwc" else "2 call_tir")  # a transpose at the end
 
 
 def test_prelu_alone_is_one_kernel(tmp_path):
@@ -388,15 +388,15 @@ def test_convolutions_of_single_pixels_are_the_same_in_nchw(tmp_path, batch):
     assert names.count("direct") == 1
 
 
-@pytest.mark.parametrize(("channels", "left"), [(16, "2 call_tir"), (15, "3 call_tir")])
-def test_the_first_convolution_reads_the_input_as_it_comes(tmp_path, channels, left):
+@pytest.mark.parametrize("channels", [16, 5])
+def test_the_first_convolution_reads_the_input_as_it_comes(tmp_path, channels):
     graph, x = start(h=13, w=11, c=3, n=2)
     widths = graph.constant("widths", np.array([[0, 0], [1, 2], [2, 0], [0, 0]], np.int32))
     x = graph.op("PAD", [x, widths], (2, 16, 13, 3))
     y, _ = conv(graph, x, (2, 16, 13, 3, channels), kernel=3, stride=2, activation="RELU6")
     axes = graph.constant("axes", np.array([1, 2], np.int32))
     graph.output(graph.op("MEAN", [y, axes], (2, channels), options={"keep_dims": False}))
-    assert check(graph, tmp_path, layout="nchw") == left
+    assert check(graph, tmp_path, layout="nchw") == "2 call_tir"
 
 
 @pytest.mark.parametrize("layout", ["nhwc", "nchw"])

@@ -89,6 +89,11 @@ FLOAT = {
     "nchw convolution": lambda: check_conv2d(
         nchw_convolution, problems.convolution((5, 6), (3, 7), (3, 3), stride=(2, 2)), ARM
     ),
+    "nchw convolution from nhwc": lambda: check_conv2d(
+        nchw_convolution,
+        problems.convolution((5, 9), (3, 7), (3, 3), stride=(2, 2), input_layout="NHWC"),
+        ARM,
+    ),
     "nchw depthwise": lambda: check_conv2d(
         nchw_depthwise, problems.depthwise((5, 6), 5, (3, 3)), ARM
     ),

@@ -72,6 +72,9 @@ def generator_for(problem: Any, isa: Isa, aggressive: bool = False) -> Generator
             rows = nchw_winograd_rows
             if aggressive and rows.applicable(problem) and rows.worthwhile(problem, isa):
                 return rows
+            unrolls = nchw_convolution.applicable(problem)
+            if unrolls and not nchw_direct.worthwhile(problem, isa):
+                return nchw_convolution
             return nchw_direct if nchw_direct.applicable(problem) else None
         few = narrow.applicable(problem) and narrow.worthwhile(problem, isa)
         if aggressive and not (few and narrow.fits_a_vector(problem, isa)):

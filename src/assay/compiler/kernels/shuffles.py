@@ -31,6 +31,13 @@ def transposed(b: KernelBuilder, rows: Sequence[Expr]) -> list[Expr]:
     return rows
 
 
+def deinterleaved(vectors: Sequence[Expr], size: int) -> list[Expr]:
+    """Deal the lanes of all vectors, one after the other, out to as many vectors of that size."""
+    count = len(vectors)
+    lanes = range(count * size)
+    return [_shuffle(list(vectors), list(lanes[first::count])) for first in range(count)]
+
+
 def folded_rows(
     b: KernelBuilder, rows: Sequence[Expr], lanes: int, combine: Callable[[Expr, Expr], Expr]
 ) -> Expr:

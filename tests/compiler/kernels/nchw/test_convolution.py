@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 
@@ -25,6 +27,8 @@ CASES = {
     "groups": problems.convolution((6, 5), (6, 9), (3, 3), groups=3, epilogue=LONG),
     "column": problems.convolution((9, 1), (4, 8), (5, 1), pad=(0, 0), batch=2),
     "large window": problems.convolution((30, 30), (3, 8), (7, 7), stride=(2, 2)),
+    "long row": problems.convolution((1, 200), (2, 20), (1, 34), stride=(1, 3), batch=2),
+    "long column": problems.convolution((70, 3), (2, 20), (20, 2)),
     "bands": problems.convolution((40, 64), (40, 5), (3, 3)),
     "window beyond the image": problems.convolution((2, 2), (3, 5), (7, 7)),
     "gate": problems.convolution((9, 9), (4, 8), (1, 1), input_gate=True, batch=2, epilogue=LONG),
@@ -35,6 +39,19 @@ CASES = {
 @pytest.mark.parametrize(("text", "case"), on_host_and_another(CASES))
 def test_equals_the_definition(text, case):
     check_conv2d(convolution, CASES[case], text)
+
+
+@pytest.mark.parametrize(("text", "case"), on_host_and_another(CASES))
+def test_reads_an_image_in_nhwc(text, case):
+    problem = replace(CASES[case], input_layout="NHWC")
+    if convolution.applicable(problem):
+        check_conv2d(convolution, problem, text, parallel=2)
+
+
+def test_reads_channels_of_a_group_in_nchw_only():
+    problem = problems.convolution((5, 9), (4, 8), (3, 3), groups=2, input_layout="NHWC")
+    assert not convolution.applicable(problem)
+    assert not convolution.applicable(replace(problem, groups=1, input_gate=True))
 
 
 @pytest.mark.parametrize(
@@ -51,6 +68,9 @@ def test_threads_share_out_pixels_channels_or_bands(image, channels, window):
 def test_any_geometry(drawn):
     problem, parallel = drawn
     check_conv2d(convolution, problem, TARGETS[-1], parallel)
+    problem = replace(problem, input_layout="NHWC")
+    if convolution.applicable(problem):
+        check_conv2d(convolution, problem, TARGETS[-1], parallel)
 
 
 def test_compiles_for_arm():

@@ -40,16 +40,21 @@ MOST_UNROLLED_TAPS = 16  # windows with more are looped over
 
 
 def applicable(problem: Conv2d) -> bool:
-    """Tell whether the kernel fits: activations have to be NCHW."""
-    return problem.layout == "NCHW"
+    """Tell whether the kernel fits: results have to be NCHW, the image NHWC only as a whole."""
+    p = problem
+    whole = p.groups == 1 and not p.input_gate
+    return p.layout == "NCHW" and (p.input_layout is None or whole)
 
 
 def pack(problem: Conv2d, isa: Isa, weights: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Pack weights HWIO by tiles of output channels, each [input channel][tap][channel], flat."""
+    """Pack weights HWIO by tiles of output channels, flat.
+
+    Each tile is [input channel][column of the window][row of the window][channel].
+    """
     import numpy as np
 
     p, plan = problem, make_plan(problem, isa, 1)
-    matrix = weights.transpose(2, 0, 1, 3).reshape(plan.depth, p.groups, plan.channels)
+    matrix = weights.transpose(2, 1, 0, 3).reshape(plan.depth, p.groups, plan.channels)
     pieces = []
     for group in range(p.groups):
         for start, count, size in plan.tiles.parts():
@@ -106,15 +111,19 @@ class Plan:
         return self.inputs * self.p.kernel_h * self.p.kernel_w
 
     @property
-    def channel_step(self) -> int:
-        """Elements from one input channel to the next where the pixels are read."""
-        return self.band.size if self.band else self.p.in_h * self.p.in_w
+    def taps(self) -> Taps:
+        """What an output sums: columns of the window, some of them together if they are short."""
+        p = self.p
+        fitting = range(1, max(1, MOST_UNROLLED_TAPS // p.kernel_h) + 1)
+        together = max(columns for columns in fitting if p.kernel_w % columns == 0)
+        step = (self.band.size if self.band else p.in_h * p.in_w) // p.kernel_w
+        turns, count = self.inputs * p.kernel_w // together, p.kernel_h * together
+        return Taps(turns, count, step * together, self._tap)
 
-    def tap(self, row: Expr, column: Expr) -> Expr:
-        """Return where a tap has its pixel of the band's first output."""
-        if self.band:
-            return self.band.tap(row, column)
-        return row * (self.p.dilation_h * self.p.in_w)
+    def _tap(self, tap: Expr) -> Expr:
+        """Return where a tap of the first columns has its pixel of the band's first output."""
+        row, column = tap % self.p.kernel_h, tap // self.p.kernel_h
+        return self.band.tap(row, column) if self.band else row * (self.p.dilation_h * self.p.in_w)
 
 
 def make_plan(problem: Conv2d, isa: Isa, parallel: int) -> Plan:
@@ -144,7 +153,8 @@ def reads_in_place(p: Conv2d) -> bool:
     """Tell whether each tap sees the outputs' pixels one after the other in the input."""
     last = p.rows.source(p.out_h - 1, p.kernel_h - 1)
     steps = (p.kernel_w, p.stride_h, p.stride_w, p.pad_top, p.pad_left)
-    return steps == (1, 1, 1, 0, 0) and p.out_w == p.in_w and last < p.in_h
+    plain = p.input_layout is None and steps == (1, 1, 1, 0, 0)
+    return plain and p.out_w == p.in_w and last < p.in_h
 
 
 @dataclass(frozen=True)
@@ -201,6 +211,10 @@ class _Writer:
         unit, number = b.let(index // plan.bands), index % plan.bands
         line = b.let(minimum(number * plan.lines, p.out_h - plan.lines))
         space = b.workspace("unrolled", plan.inputs * band.size)
+        if p.input_layout == "NHWC":
+            image = b.let(unit * (p.in_h * p.in_w * p.in_c))
+            band.fill_from_pixels(b, self.source, image, p.in_c, space, line, self.isa.lanes())
+            return _Part(unit, 0, space, 0, b.let(line * p.out_w))
         with b.serial(plan.inputs) as channel:
             image = b.let((unit * plan.inputs + channel) * (p.in_h * p.in_w))
             start = b.let(channel * band.size)
@@ -254,32 +268,27 @@ class _Writer:
     def _sum(
         self, part: _Part, run: PanelRun, tile: RegisterTile, first: Expr, packed: Expr
     ) -> None:
-        b, plan, p = self.b, self.plan, self.plan.p
+        b, plan, p, taps = self.b, self.plan, self.plan.p, self.plan.taps
 
-        def factor(channel: Expr) -> Expr:
+        def factor(turn: Expr) -> Expr:
+            channel = turn // (taps.turns // plan.inputs)
             inputs = part.batch * p.in_c + part.group * plan.inputs + channel
             return b.let(b.load(self.gate, inputs))
 
-        taps = Taps(
-            plan.inputs,
-            p.kernel_h * p.kernel_w,
-            plan.channel_step,
-            lambda tap: plan.tap(tap // p.kernel_w, tap % p.kernel_w),
-        )
         weights, pixels = (self.weights, packed), (part.buffer, first)
         add_taps(b, tile, run, taps, weights, pixels, factor if self.gate is not None else None)
 
 
 @dataclass(frozen=True)
 class Taps:
-    """What an output sums: ``count`` taps of each input channel, ``channel_step`` elements apart.
+    """What an output sums: ``turns`` times ``count`` taps, ``step`` elements further each time.
 
-    ``place(tap)`` is where a tap has its pixel of the first output.
+    ``place(tap)`` is where one of the first taps has its pixel of the first output.
     """
 
-    inputs: int
+    turns: int
     count: int
-    channel_step: int
+    step: int
     place: Callable[[Expr], Expr]
 
 
@@ -295,17 +304,17 @@ def add_taps(
     """Add all products to a tile of output channels by vectors of pixels.
 
     ``weights`` are packed weights and where those of the tile start, ``pixels`` a buffer and where
-    the first output's start; ``factor(channel)`` is what scales an input channel.
+    the first output's start; ``factor(turn)`` is what scales the inputs of a turn.
     """
     unrolled = taps.count if taps.count <= MOST_UNROLLED_TAPS else 1
-    with b.serial(taps.inputs * (taps.count // unrolled), carry=tile) as index:
-        channel = index if unrolled == taps.count else b.let(index // taps.count)
-        start = b.let(pixels[1] + channel * taps.channel_step)
-        scale = factor(channel) if factor else None
-        for turn in range(unrolled):
-            tap = turn if unrolled == taps.count else b.let(index % taps.count)
+    with b.serial(taps.turns * (taps.count // unrolled), carry=tile) as index:
+        turn = index if unrolled == taps.count else b.let(index // taps.count)
+        start = b.let(pixels[1] + turn * taps.step)
+        scale = factor(turn) if factor else None
+        for number in range(unrolled):
+            tap = number if unrolled == taps.count else b.let(index % taps.count)
             place = b.let(start + taps.place(tap))
             vectors = [(place + offset, lanes) for offset, lanes in run.vectors]
-            weight = weights[1] + (index * unrolled + turn) * tile.rows
+            weight = weights[1] + (index * unrolled + number) * tile.rows
             rows = [(i, weight + i) for i in range(tile.rows)]
             add_products(b, tile, (pixels[0], vectors), (weights[0], rows), scale)

@@ -12,7 +12,7 @@ a network's first layer, is read where it is.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import prod
+from math import gcd, prod
 from typing import TYPE_CHECKING, Any
 
 from assay.compiler.kernels import direct
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-# Cycles per vector on Zen 5, with AVX-512 and AVX2.
-_TURNING = 5.0  # to transpose it: a load, three or four shuffles, a store; results are stored twice
+# Cycles per vector on Zen 5, with AVX-512 and AVX2; transposing takes 5 there, 6 on Cascade Lake.
+_TURNING = 6.0  # to transpose it: a load, three or four shuffles, a store; results are stored twice
 _COPYING = 3.0  # to copy it as `unrolled.py` does
 _UNALIGNED = 0.25  # of a product's time, where each vector of pixels lies in two cache lines
 _LINE_BYTES = 64
@@ -57,13 +57,20 @@ def worthwhile(problem: Conv2d, isa: Isa) -> bool:
     sums, images = prod(p.output_shape) // p.out_c, p.batch * p.in_c
     depth = prod(p.weights_shape[:3])
     vectors = p.groups * len(column_vectors(p.out_c // p.groups, lanes))
-    moved = images * p.in_h * p.in_w + sums * p.out_c
+    read = images * p.in_h * p.in_w
+    from_pixels = p.input_layout == "NHWC"
+    moved = sums * p.out_c + (0 if from_pixels else read)
     here = sums * depth * vectors / PIPES + _TURNING * moved / lanes
     plan = convolution.make_plan(p, isa, PLANNED_TASKS)
     pixels = p.batch * plan.bands * sum(run.count * len(run.vectors) for run in plan.runs)
-    one_tap = p.kernel_h * p.kernel_w == 1
-    crossing = 1 if one_tap else 1 + _UNALIGNED * (4 * lanes / _LINE_BYTES)
+    # Outputs' lines lie side by side, and their size says how many vectors begin with a cache line.
+    widest = max(run.packed_columns for run in plan.runs)
+    near = 4 * depth * widest <= isa.l1_bytes // 2
+    aligned = gcd(p.out_w, lanes) / lanes if near else 0
+    misaligned = 0 if p.kernel_h * p.kernel_w == 1 else 1 - aligned
+    crossing = 1 + _UNALIGNED * (4 * lanes / _LINE_BYTES) * misaligned
     copied = images * min(p.in_h, p.out_h * p.kernel_h) * p.out_w * p.kernel_w
+    copied += read if from_pixels else 0
     there = pixels * depth * p.out_c / PIPES * crossing + _COPYING * copied / lanes
     return here < there
 

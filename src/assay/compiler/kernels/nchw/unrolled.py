@@ -16,6 +16,7 @@ from math import gcd
 
 from assay.compiler.kernels.builder import Buffer, Expr, KernelBuilder, beside, constant, within
 from assay.compiler.kernels.nchw.gather import gather
+from assay.compiler.kernels.shuffles import deinterleaved
 from assay.compiler.kernels.splits import column_vectors, disjoint_vectors
 from assay.compiler.kernels.windows import Window
 
@@ -86,6 +87,41 @@ class UnrolledBand:
         def outside(place: Expr) -> None:
             with b.serial(self.columns.kernel) as tap:
                 write_constant(b, space, b.let(start + place + tap * step), width, lanes)
+
+        self.each_line(b, line, inside, outside)
+
+    def fill_from_pixels(
+        self,
+        b: KernelBuilder,
+        source: Buffer,
+        image: Expr,
+        channels: int,
+        space: Buffer,
+        line: Expr,
+        lanes: int,
+    ) -> None:
+        """Write the planes of an image in NHWC, which starts at ``image``, one after the other.
+
+        Lines are cut up by channels in the nearest cache, and unrolled from there.
+        """
+        width, columns = self.columns.in_size, self.columns.kernel
+        cut = b.workspace("line", channels * width)
+
+        def inside(at: Expr, place: Expr) -> None:
+            start = b.let(image + at * (width * channels))
+            with b.vectors(width, lanes) as (x, some):
+                first = b.let(start + x * channels)
+                pixels = [b.let(b.load(source, first + i * some, some)) for i in range(channels)]
+                for i, value in enumerate(deinterleaved(pixels, some)):
+                    b.store(cut, i * width + x, value, some)
+            with b.serial(channels) as channel:
+                target = b.let(channel * self.size + place)
+                self._write_line(b, cut, b.let(channel * width), space, target, lanes)
+
+        def outside(place: Expr) -> None:
+            with b.serial(channels * columns) as plane:
+                target = b.let(plane * (self.phases * self.plane) + place)
+                write_constant(b, space, target, self.columns.out_size, lanes)
 
         self.each_line(b, line, inside, outside)
 

@@ -15,7 +15,7 @@ from assay.compiler.passes.layouts import TO_NCHW, axes
 from assay.compiler.passes.padding import read_padding
 from assay.compiler.passes.readers.operator import Operator
 
-_FEW, _FILL = 4, 16  # channels: of colours, and of a vector on any CPU
+_FEW = 4  # channels: of colours
 
 
 def read(graph: Graph, var: Any) -> Operator | None:
@@ -35,11 +35,10 @@ def read(graph: Graph, var: Any) -> Operator | None:
 def _with_transpose(graph: Graph, operator: Operator) -> Operator:
     """Take over the transpose of an image of few channels to NCHW, as that of a network's input.
 
-    The kernel then has a vector of output channels at a time. (Of more input channels, other
-    kernels may be better than that.)
+    (Of more input channels, other kernels may be better than those that read pixels so.)
     """
     p, image = operator.problem, operator.inputs[0]
-    fits = p.layout == "NCHW" and p.groups == 1 and p.in_c <= _FEW and p.out_c >= _FILL
+    fits = p.layout == "NCHW" and p.groups == 1 and p.in_c <= _FEW
     if not fits or not _absorbs(graph, image, "permute_dims"):
         return operator
     call = graph.value[image]
