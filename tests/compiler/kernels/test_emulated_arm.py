@@ -1,5 +1,7 @@
 """One kernel of each kind, compiled for AArch64 and run under emulation, against NumPy."""
 
+from dataclasses import replace
+
 import pytest
 
 from assay.compiler.kernels import pointwise
@@ -41,6 +43,7 @@ from tests.compiler.kernels.int8 import test_pool as int8_pool
 from tests.compiler.kernels.int8 import test_softmax as int8_softmax
 from tests.compiler.kernels.int8.harness import ARM_PLAIN, ARM_SDOT
 from tests.compiler.kernels.nchw import problems
+from tests.compiler.kernels.nchw import test_pool as nchw_pool
 from tests.compiler.kernels.nchw import test_transposed as nchw_transposed
 from tests.compiler.kernels.nchw import test_winograd as nchw_winograd
 
@@ -79,6 +82,11 @@ FLOAT = {
     "resize": lambda: test_resize.check(test_resize.bilinear((4, 5), 21, (9, 7)), ARM),
     "resize lines": lambda: test_resize.check(test_resize.bilinear((4, 5), 3, (9, 7)), ARM),
     "softmax": lambda: test_softmax.check(Softmax((3, 21)), ARM),
+    "softmax of planes": lambda: test_softmax.check(Softmax((2, 5, 21), axis=1), ARM),
+    "nchw pool": lambda: nchw_pool.check(
+        replace(test_pool.pool_problem("max", (7, 9), 3, (3, 3), (2, 2), (1, 1)), layout="NCHW"),
+        ARM,
+    ),
     "elementwise": lambda: test_elementwise.check(
         Elementwise((3, 21), ((3, 21),), (unary("tanh"), unary("swish"))), ARM
     ),
