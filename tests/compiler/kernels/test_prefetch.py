@@ -6,6 +6,7 @@ import pytest
 
 from assay.compiler.kernels import depthwise, direct, pointwise, winograd
 from assay.compiler.kernels.epilogue import Epilogue, bias, residual
+from assay.compiler.kernels.nchw import depthwise as nchw_depthwise
 from assay.compiler.kernels.nchw import direct as nchw_direct
 from assay.compiler.kernels.next_panel import next_panel
 from assay.compiler.kernels.problem import Conv2d
@@ -25,6 +26,11 @@ CASES = {
         nchw_direct,
         Conv2d(1, 9, 9, 5, 5, 5, 3, 3, 3, 2, 2, 1, 1, epilogue=EPILOGUE, layout="NCHW"),
         WRITTEN,
+    ),
+    "nchw depthwise": (
+        nchw_depthwise,
+        Conv2d(1, 9, 9, 21, 9, 9, 21, 3, 3, 1, 1, 1, 1, groups=21, layout="NCHW"),
+        BOTH,
     ),
     "direct panels": (direct, Conv2d(1, 9, 9, 5, 5, 5, 133, 3, 3, 2, 2, 1, 1), REUSED),
 }

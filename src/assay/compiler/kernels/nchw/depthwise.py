@@ -56,7 +56,8 @@ def generate(problem: Conv2d, isa: Isa, name: str, parallel: int = 1) -> Any:
     tasks = task_count(isa, parallel, p.flops, moved)
     writer: TileWriter | BandWriter = BandWriter(b, p, isa, source, weights, epilogue, output)
     if tiles is not None:
-        writer = TileWriter(b, tiles, source, weights, epilogue, output)
+        fetch = moved > isa.l2_bytes
+        writer = TileWriter(b, tiles, source, weights, epilogue, output, fetch)
     loop = b.parallel if tasks > 1 else b.serial
     with loop(p.batch * p.in_c) as plane:
         batch, channel = b.let(plane // p.in_c), b.let(plane % p.in_c)

@@ -26,6 +26,7 @@ from assay.compiler.kernels.builder import (
     broadcast,
     constant,
 )
+from assay.compiler.kernels.epilogue_writer import LINE_FLOATS
 from assay.compiler.kernels.nchw.epilogue_writer import PlaneEpilogueWriter
 from assay.compiler.kernels.nchw.lines import ImageLine, shuffled
 from assay.compiler.kernels.nchw.unrolled import LineRun, line_runs
@@ -131,6 +132,7 @@ class TileWriter:
     weights: Buffer
     epilogue: PlaneEpilogueWriter
     output: Buffer
+    fetch: bool
 
     def planes(self, image: Expr, batch: Expr, channel: Expr) -> None:
         """Write the planes that see the input plane at ``image``, which is number ``channel``."""
@@ -188,6 +190,8 @@ class _Tile:
             if p.rows.inside(self.rows.start + row, tap)
         }
         lines = {at: self._line(corner, at) for at in sorted(set(seen.values()))}
+        if self.writer.fetch:
+            self._fetch(corner, max(lines, default=0) + 1)
         for shift, (index, (first, pixels, lanes)) in product(tiles.shifts, enumerate(vectors)):
             column = (self.run.start + shift) * p.stride_w + first - p.pad_left
             values = {at: line.piece(column, pixels, lanes) for at, line in lines.items()}
@@ -202,6 +206,17 @@ class _Tile:
         else:
             for row in range(self.rows.size):
                 self._finish(self._total(sums, row), row)
+
+    def _fetch(self, corner: Expr, below: int) -> None:
+        """Ask for where results go, and for the lines that the tile below is going to see."""
+        w, p, width = self.writer, self.p, self.run.lanes
+        for row in range(self.rows.size):
+            pixel = w.b.let(self._place(row))
+            w.epilogue.prefetch(w.output, self.batch, self.channel, pixel)
+        for line in range(below, below + self.rows.size * p.stride_h):
+            start = line * p.in_w + self.run.start * p.stride_w
+            for first in range(0, width * p.stride_w, LINE_FLOATS):
+                w.b.prefetch(w.source, corner + (start + first))
 
     def _start(self, first: int, lanes: int) -> Expr:
         """Return what sums start from: the first one of each output is not zero."""
