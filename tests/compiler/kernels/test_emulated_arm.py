@@ -12,6 +12,7 @@ from assay.compiler.kernels.int8 import dense as int8_dense
 from assay.compiler.kernels.int8 import depthwise as int8_depthwise
 from assay.compiler.kernels.nchw import convolution as nchw_convolution
 from assay.compiler.kernels.nchw import depthwise as nchw_depthwise
+from assay.compiler.kernels.nchw import pointwise as nchw_pointwise
 from assay.compiler.kernels.problem import Dense
 from assay.compiler.kernels.reduction import Reduction
 from assay.compiler.kernels.softmax import Softmax
@@ -101,6 +102,9 @@ FLOAT = {
         nchw_convolution,
         problems.convolution((5, 9), (3, 7), (3, 3), stride=(2, 2), input_layout="NHWC"),
         ARM,
+    ),
+    "nchw pointwise": lambda: check_conv2d(
+        nchw_pointwise, problems.convolution((7, 7), (11, 29), (1, 1)), ARM
     ),
     "nchw depthwise": lambda: check_conv2d(
         nchw_depthwise, problems.depthwise((5, 6), 5, (3, 3)), ARM

@@ -25,6 +25,7 @@ from assay.compiler.kernels.expand_depthwise import ExpandDepthwise
 from assay.compiler.kernels.nchw import convolution as nchw_convolution
 from assay.compiler.kernels.nchw import depthwise as nchw_depthwise
 from assay.compiler.kernels.nchw import direct as nchw_direct
+from assay.compiler.kernels.nchw import pointwise as nchw_pointwise
 from assay.compiler.kernels.nchw import pool as nchw_pool
 from assay.compiler.kernels.nchw import transposed as nchw_transposed
 from assay.compiler.kernels.nchw import winograd as nchw_winograd
@@ -72,6 +73,7 @@ CASES = {
     "dense of rows": (dense, Dense((3, 5), 9, 37, PLAIN)),
     "expand_depthwise": (expand_depthwise, blocks()),
     "nchw convolution": (nchw_convolution, conv(5, 11, layout="NCHW")),
+    "nchw pointwise": (nchw_pointwise, conv(19, 35, (1, 1), layout="NCHW")),
     "nchw direct": (nchw_direct, conv(5, 11, layout="NCHW")),
     "nchw depthwise": (nchw_depthwise, conv(5, 5, groups=5, layout="NCHW")),
     "nchw winograd": (nchw_winograd, conv(17, 21, layout="NCHW")),

@@ -1,6 +1,7 @@
 """Kernels whose tensors outgrow the cache ask for them ahead of use, and compute the same."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -8,6 +9,7 @@ from assay.compiler.kernels import depthwise, direct, pointwise, winograd
 from assay.compiler.kernels.epilogue import Epilogue, bias, residual
 from assay.compiler.kernels.nchw import depthwise as nchw_depthwise
 from assay.compiler.kernels.nchw import direct as nchw_direct
+from assay.compiler.kernels.nchw import pointwise as nchw_pointwise
 from assay.compiler.kernels.next_panel import next_panel
 from assay.compiler.kernels.problem import Conv2d
 from tests.compiler.kernels.harness import TARGETS, check_conv2d, isa
@@ -35,6 +37,13 @@ CASES = {
     "direct panels": (direct, Conv2d(1, 9, 9, 5, 5, 5, 133, 3, 3, 2, 2, 1, 1), REUSED),
 }
 
+IN_PLANES = {
+    "tiles of weights": ((8, 8), (9, 291), BOTH | REUSED),
+    "panels of pixels": ((8, 8), (48, 9), BOTH),
+    "copied panels": ((7, 7), (2, 291), WRITTEN),
+    "copied deep panels": ((7, 7), (48, 91), REUSED),
+}
+
 
 def asked_for(function):
     """Names of the parameters that a kernel prefetches; those it writes to be written."""
@@ -50,6 +59,18 @@ def test_tensors_that_outgrow_the_cache_are_asked_for(text, name):
     function = check_conv2d(kind, problem, text, caches=SMALL)
     assert asked_for(function) == expected
     assert asked_for(kind.generate(problem, isa(text), "kernel")) == set()
+
+
+@pytest.mark.parametrize("text", TARGETS)
+@pytest.mark.parametrize("name", IN_PLANES)
+def test_tensors_in_planes_are_asked_for(text, name):
+    (height, width), (inputs, outputs), expected = IN_PLANES[name]
+    size = (1, height, width, inputs, height, width, outputs, 1, 1)
+    problem = Conv2d(*size, epilogue=EPILOGUE, layout="NCHW")
+    function = check_conv2d(nchw_pointwise, problem, text, caches=SMALL)
+    assert asked_for(function) == expected
+    machine = replace(isa(text), l1_bytes=2**20)
+    assert asked_for(nchw_pointwise.generate(problem, machine, "kernel")) == set()
 
 
 @pytest.mark.parametrize("text", TARGETS)

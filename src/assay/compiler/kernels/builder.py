@@ -110,19 +110,22 @@ class KernelBuilder:
         return name
 
     @contextlib.contextmanager
-    def serial(self, extent: Expr, carry: RegisterTile | None = None) -> Iterator[Expr]:
+    def serial(
+        self, extent: Expr, carry: RegisterTile | Sequence[RegisterTile] | None = None
+    ) -> Iterator[Expr]:
         """Loop ``extent`` times; yields the index, which is the int 0 if there is one turn only.
 
-        ``carry`` is the register tile that the turns hand on to each other, if they change one.
+        ``carry`` are the register tiles that the turns hand on to each other, if they change any.
         """
-        if carry is None or (isinstance(extent, int) and extent == 1):
-            with self._loop(extent, ForKind.SERIAL) as index:
-                yield index
-            return
-        carry.save()
+        tiles = [carry] if isinstance(carry, RegisterTile) else carry or ()
+        if isinstance(extent, int) and extent == 1:
+            tiles = ()
+        for tile in tiles:
+            tile.save()
         with self._loop(extent, ForKind.SERIAL) as index:
             yield index
-            carry.save()
+            for tile in tiles:
+                tile.save()
 
     @contextlib.contextmanager
     def vectors(self, size: int, lanes: int) -> Iterator[tuple[Expr, int]]:

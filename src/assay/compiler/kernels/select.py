@@ -32,6 +32,7 @@ from assay.compiler.kernels.move import Move
 from assay.compiler.kernels.nchw import convolution as nchw_convolution
 from assay.compiler.kernels.nchw import depthwise as nchw_depthwise
 from assay.compiler.kernels.nchw import direct as nchw_direct
+from assay.compiler.kernels.nchw import pointwise as nchw_pointwise
 from assay.compiler.kernels.nchw import pool as nchw_pool
 from assay.compiler.kernels.nchw import transposed as nchw_transposed
 from assay.compiler.kernels.nchw import winograd as nchw_winograd
@@ -47,7 +48,7 @@ from assay.compiler.target import Isa
 GENERATORS: Mapping[type, tuple[Generator, ...]] = MappingProxyType(
     {
         BatchMatmul: (batch_matmul,),
-        Conv2d: (nchw_depthwise, nchw_convolution, pointwise, depthwise, direct),
+        Conv2d: (nchw_depthwise, nchw_pointwise, nchw_convolution, pointwise, depthwise, direct),
         Dense: (dense,),
         Elementwise: (elementwise,),
         Move: (move,),

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 
 from assay.compiler.kernels import direct as nhwc_direct
 from assay.compiler.kernels.epilogue import Epilogue, bias
-from assay.compiler.kernels.nchw import convolution, depthwise, direct
+from assay.compiler.kernels.nchw import convolution, depthwise, direct, pointwise
 from assay.compiler.kernels.select import generator_for
 from tests.compiler.kernels.harness import (
     ARM,
@@ -122,7 +122,7 @@ def test_chosen_where_sums_outweigh_transposing(text):
     assert chosen((56, 56), (64, 128), (3, 3), stride=(2, 2)) is direct
     assert chosen((224, 224), (3, 64), (7, 7), stride=(2, 2)) is direct
     assert chosen((14, 14), (256, 512), (1, 1), stride=(2, 2)) is direct
-    assert chosen((28, 28), (64, 64), (1, 1)) is convolution
+    assert chosen((28, 28), (64, 64), (1, 1)) is pointwise
     assert chosen((56, 56), (64, 2), (3, 3), stride=(2, 2)) is convolution
     first = {"stride": (2, 2), "input_layout": "NHWC"}
     assert chosen((224, 224), (3, 16), (3, 3), **first) is convolution

@@ -2,15 +2,13 @@
 
 A register tile is a few output channels by a few vectors of pixels. One step of depth loads the
 vectors of one input channel, seen through one tap of the window, and multiplies each by one weight
-per output channel. Where pixels of all taps lie in the input as they are needed (1x1 and n x 1
-windows of stride 1 without padding) they are read from there; elsewhere bands of the image are
-unrolled first (``unrolled.py``). Pixels are the outer loop: the inputs of a few vectors of pixels
-meet all weights while they are in the nearest cache.
+per output channel. Bands of the image are unrolled first (``unrolled.py``). Pixels are the outer
+loop: the inputs of a few vectors of pixels meet all weights while they are in the nearest cache.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,16 +18,15 @@ from assay.compiler.kernels.builder import (
     KernelBuilder,
     RegisterTile,
     minimum,
-    within,
 )
 from assay.compiler.kernels.microkernel import add_products
 from assay.compiler.kernels.nchw.epilogue_writer import PlaneEpilogueWriter
 from assay.compiler.kernels.nchw.unrolled import UnrolledBand
-from assay.compiler.kernels.panels import PanelRun, panel_count, split_columns
+from assay.compiler.kernels.panels import PanelRun, split_columns
 from assay.compiler.kernels.problem import Conv2d
 from assay.compiler.kernels.splits import EvenSplit, split_evenly
 from assay.compiler.kernels.tiles import choose_tile
-from assay.compiler.kernels.work import Sharing, choose_sharing, task_count
+from assay.compiler.kernels.work import task_count
 from assay.compiler.target import Isa
 
 if TYPE_CHECKING:
@@ -80,15 +77,15 @@ def generate(problem: Conv2d, isa: Isa, name: str, parallel: int = 1) -> Any:
 class Plan:
     """A convolution cut up: bands of output lines, pixel panels of each, tiles of channels.
 
-    ``band`` is None if pixels are read where they are; the only band is the whole image then.
+    Threads share out bands if the convolution is ``shared``.
     """
 
     p: Conv2d
     lines: int
     runs: tuple[PanelRun, ...]
     tiles: EvenSplit
-    sharing: Sharing
-    band: UnrolledBand | None
+    shared: bool
+    band: UnrolledBand
 
     @property
     def bands(self) -> int:
@@ -116,14 +113,14 @@ class Plan:
         p = self.p
         fitting = range(1, max(1, MOST_UNROLLED_TAPS // p.kernel_h) + 1)
         together = max(columns for columns in fitting if p.kernel_w % columns == 0)
-        step = (self.band.size if self.band else p.in_h * p.in_w) // p.kernel_w
+        step = self.band.size // p.kernel_w
         turns, count = self.inputs * p.kernel_w // together, p.kernel_h * together
         return Taps(turns, count, step * together, self._tap)
 
     def _tap(self, tap: Expr) -> Expr:
         """Return where a tap of the first columns has its pixel of the band's first output."""
         row, column = tap % self.p.kernel_h, tap // self.p.kernel_h
-        return self.band.tap(row, column) if self.band else row * (self.p.dilation_h * self.p.in_w)
+        return self.band.tap(row, column)
 
 
 def make_plan(problem: Conv2d, isa: Isa, parallel: int) -> Plan:
@@ -138,34 +135,20 @@ def make_plan(problem: Conv2d, isa: Isa, parallel: int) -> Plan:
     # Packed weights depend on the tile, which therefore may not depend on the number of threads.
     tile = choose_tile(isa, channels, p.out_h * p.out_w, depth)
     tiles = split_evenly(channels, tile.rows)
-    if reads_in_place(p):
-        runs = split_columns(p.out_h * p.out_w, isa.lanes(), tile.vectors)
-        parts = p.batch * p.groups * panel_count(runs)
-        sharing = choose_sharing(tasks, parts, p.groups * tiles.tiles, input_bytes, weight_bytes)
-        return Plan(p, p.out_h, runs, tiles, sharing, None)
     elements = isa.l2_bytes // 2 // (4 * inputs)
     band = UnrolledBand.within(p.rows, p.columns, elements, -(-p.out_h // tasks))
     runs = split_columns(band.lines * p.out_w, isa.lanes(), tile.vectors)
-    return Plan(p, band.lines, runs, tiles, "rows" if tasks > 1 else "nothing", band)
-
-
-def reads_in_place(p: Conv2d) -> bool:
-    """Tell whether each tap sees the outputs' pixels one after the other in the input."""
-    last = p.rows.source(p.out_h - 1, p.kernel_h - 1)
-    steps = (p.kernel_w, p.stride_h, p.stride_w, p.pad_top, p.pad_left)
-    plain = p.input_layout is None and steps == (1, 1, 1, 0, 0)
-    return plain and p.out_w == p.in_w and last < p.in_h
+    return Plan(p, band.lines, runs, tiles, tasks > 1, band)
 
 
 @dataclass(frozen=True)
 class _Part:
-    """One group of one image: where its pixels are read, and the first output pixel there."""
+    """A band of one group of one image: its unrolled pixels, and its first output pixel."""
 
     batch: Expr
     group: Expr
-    buffer: Buffer
-    start: Expr
-    pixel: Expr
+    pixels: Buffer
+    first: Expr
 
 
 @dataclass(frozen=True)
@@ -180,61 +163,30 @@ class _Writer:
     output: Buffer
 
     def write(self) -> None:
-        """Deal out bands, or pixel panels and channel tiles where there are no bands."""
+        """Deal out bands."""
         b, plan = self.b, self.plan
-        if plan.band is not None:
-            loop = b.parallel if plan.sharing == "rows" else b.serial
-            with loop(plan.p.batch * plan.p.groups * plan.bands) as index:
-                part = self._unrolled(index)
-                self._all_panels(part)
-        elif plan.sharing == "rows":
-            panels = panel_count(plan.runs)
-            with b.parallel(plan.p.batch * plan.p.groups * panels) as index:
-                part, panel = self._in_place(b.let(index // panels)), b.let(index % panels)
-                for run in plan.runs:
-                    with b.when(within(panel, run.first, run.first + run.count)):
-                        self._panel(part, run, panel - run.first)
-        elif plan.sharing == "panels":
-            with b.parallel(plan.p.groups * plan.tiles.tiles) as index:
-                group, tile = b.let(index // plan.tiles.tiles), b.let(index % plan.tiles.tiles)
-                with b.serial(plan.p.batch) as batch:
-                    part = self._in_place(b.let(batch * plan.p.groups + group))
-                    for run, panel in self._panels():
-                        self._any_tile(part, run, panel, tile)
-        else:
-            with b.serial(plan.p.batch * plan.p.groups) as index:
-                self._all_panels(self._in_place(index))
+        loop = b.parallel if plan.shared else b.serial
+        with loop(plan.p.batch * plan.p.groups * plan.bands) as index:
+            part = self._unrolled(index)
+            for run in plan.runs:
+                with b.serial(run.count) as panel:
+                    self._panel(part, run, panel)
 
     def _unrolled(self, index: Expr) -> _Part:
         b, plan, p, band = self.b, self.plan, self.plan.p, self.plan.band
-        assert band is not None
         unit, number = b.let(index // plan.bands), index % plan.bands
         line = b.let(minimum(number * plan.lines, p.out_h - plan.lines))
         space = b.workspace("unrolled", plan.inputs * band.size)
         if p.input_layout == "NHWC":
             image = b.let(unit * (p.in_h * p.in_w * p.in_c))
             band.fill_from_pixels(b, self.source, image, p.in_c, space, line, self.isa.lanes())
-            return _Part(unit, 0, space, 0, b.let(line * p.out_w))
+            return _Part(unit, 0, space, b.let(line * p.out_w))
         with b.serial(plan.inputs) as channel:
             image = b.let((unit * plan.inputs + channel) * (p.in_h * p.in_w))
             start = b.let(channel * band.size)
             band.fill(b, self.source, image, space, start, line, self.isa.lanes())
         batch, group = b.let(unit // p.groups), b.let(unit % p.groups)
-        return _Part(batch, group, space, 0, b.let(line * p.out_w))
-
-    def _in_place(self, unit: Expr) -> _Part:
-        b, plan, p = self.b, self.plan, self.plan.p
-        start = b.let(unit * (plan.inputs * p.in_h * p.in_w))
-        return _Part(b.let(unit // p.groups), b.let(unit % p.groups), self.source, start, 0)
-
-    def _panels(self) -> Iterator[tuple[PanelRun, Expr]]:
-        for run in self.plan.runs:
-            with self.b.serial(run.count) as panel:
-                yield run, panel
-
-    def _all_panels(self, part: _Part) -> None:
-        for run, panel in self._panels():
-            self._panel(part, run, panel)
+        return _Part(batch, group, space, b.let(line * p.out_w))
 
     def _panel(self, part: _Part, run: PanelRun, panel: Expr) -> None:
         b = self.b
@@ -242,27 +194,18 @@ class _Writer:
             with b.serial(count) as index:
                 self._tile(part, run, panel, b.let(start + index * size), size)
 
-    def _any_tile(self, part: _Part, run: PanelRun, panel: Expr, tile: Expr) -> None:
-        b, tiles = self.b, self.plan.tiles
-        large = tiles.large_tiles
-        with b.when(tile < large if large else False):
-            self._tile(part, run, panel, b.let(tile * (tiles.small + 1)), tiles.small + 1)
-        with b.when(tile >= large if large else True):
-            self._tile(part, run, panel, b.let(tile * tiles.small + large), tiles.small)
-
     def _tile(self, part: _Part, run: PanelRun, panel: Expr, row: Expr, rows: int) -> None:
         """Write ``rows`` output channels, from ``row`` of the group on, of one panel of pixels."""
         b, plan = self.b, self.plan
         channel = b.let(part.group * plan.channels + row)
         column = b.let(run.start + panel * run.packed_columns)
-        first = b.let(part.start + column)
         packed = b.let(channel * plan.depth)
         tile = b.registers(rows, run.widths)
         for i in range(rows):
             for index, lanes in enumerate(run.widths):
                 tile.put(i, index, self.epilogue.start(channel + i, lanes))
-        self._sum(part, run, tile, first, packed)
-        pixel = b.let(part.pixel + column)
+        self._sum(part, run, tile, column, packed)
+        pixel = b.let(part.first + column)
         self.epilogue.write_tile(tile, self.output, part.batch, channel, pixel, run.vectors)
 
     def _sum(
@@ -275,7 +218,7 @@ class _Writer:
             inputs = part.batch * p.in_c + part.group * plan.inputs + channel
             return b.let(b.load(self.gate, inputs))
 
-        weights, pixels = (self.weights, packed), (part.buffer, first)
+        weights, pixels = (self.weights, packed), (part.pixels, first)
         add_taps(b, tile, run, taps, weights, pixels, factor if self.gate is not None else None)
 
 

@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING, Any
 from assay.compiler.kernels import direct
 from assay.compiler.kernels.builder import Buffer, Expr, KernelBuilder, maximum, minimum
 from assay.compiler.kernels.direct_writer import DirectWriter, Panel, Part, RowTaps, each_panel
-from assay.compiler.kernels.nchw import convolution
-from assay.compiler.kernels.nchw.convolution import reads_in_place
+from assay.compiler.kernels.nchw import convolution, pointwise
 from assay.compiler.kernels.nchw.epilogue_writer import PlaneEpilogueWriter
 from assay.compiler.kernels.nchw.turning import Chunk, PixelRange, read_pixels
 from assay.compiler.kernels.panels import panel_count
@@ -49,10 +48,10 @@ def applicable(problem: Conv2d) -> bool:
 def worthwhile(problem: Conv2d, isa: Isa) -> bool:
     """Tell whether to transpose takes less time than :mod:`nchw.convolution` loses.
 
-    It loses none to copies and little to vectors in two cache lines where it reads pixels in place.
+    Where pixels are seen in their order, :mod:`nchw.pointwise` loses next to nothing.
     """
     p, lanes = problem, isa.lanes()
-    if reads_in_place(p):
+    if pointwise.applicable(p):
         return False
     sums, images = prod(p.output_shape) // p.out_c, p.batch * p.in_c
     depth = prod(p.weights_shape[:3])
