@@ -7,6 +7,7 @@ import pytest
 
 from assay.compiler.kernels import depthwise, direct, pointwise, winograd
 from assay.compiler.kernels.epilogue import Epilogue, bias, residual
+from assay.compiler.kernels.nchw import convolution as nchw_convolution
 from assay.compiler.kernels.nchw import depthwise as nchw_depthwise
 from assay.compiler.kernels.nchw import direct as nchw_direct
 from assay.compiler.kernels.nchw import pointwise as nchw_pointwise
@@ -26,6 +27,11 @@ CASES = {
     "direct": (direct, Conv2d(1, 9, 9, 5, 5, 5, 3, 3, 3, 2, 2, 1, 1), WRITTEN),
     "nchw direct": (
         nchw_direct,
+        Conv2d(1, 9, 9, 5, 5, 5, 3, 3, 3, 2, 2, 1, 1, epilogue=EPILOGUE, layout="NCHW"),
+        WRITTEN,
+    ),
+    "nchw convolution": (
+        nchw_convolution,
         Conv2d(1, 9, 9, 5, 5, 5, 3, 3, 3, 2, 2, 1, 1, epilogue=EPILOGUE, layout="NCHW"),
         WRITTEN,
     ),

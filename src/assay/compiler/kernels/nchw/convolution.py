@@ -77,7 +77,8 @@ def generate(problem: Conv2d, isa: Isa, name: str, parallel: int = 1) -> Any:
 class Plan:
     """A convolution cut up: bands of output lines, pixel panels of each, tiles of channels.
 
-    Threads share out bands if the convolution is ``shared``.
+    Threads share out bands if the convolution is ``shared``. ``fetch_outputs`` asks for where
+    results go.
     """
 
     p: Conv2d
@@ -86,6 +87,7 @@ class Plan:
     tiles: EvenSplit
     shared: bool
     band: UnrolledBand
+    fetch_outputs: bool
 
     @property
     def bands(self) -> int:
@@ -138,7 +140,7 @@ def make_plan(problem: Conv2d, isa: Isa, parallel: int) -> Plan:
     elements = isa.l2_bytes // 2 // (4 * inputs)
     band = UnrolledBand.within(p.rows, p.columns, elements, -(-p.out_h // tasks))
     runs = split_columns(band.lines * p.out_w, isa.lanes(), tile.vectors)
-    return Plan(p, band.lines, runs, tiles, tasks > 1, band)
+    return Plan(p, band.lines, runs, tiles, tasks > 1, band, moved > isa.l2_bytes)
 
 
 @dataclass(frozen=True)
@@ -204,8 +206,12 @@ class _Writer:
         for i in range(rows):
             for index, lanes in enumerate(run.widths):
                 tile.put(i, index, self.epilogue.start(channel + i, lanes))
-        self._sum(part, run, tile, column, packed)
         pixel = b.let(part.first + column)
+        if plan.fetch_outputs:
+            for i in range(rows):
+                for offset, _ in run.vectors:
+                    self.epilogue.prefetch(self.output, part.batch, channel + i, pixel + offset)
+        self._sum(part, run, tile, column, packed)
         self.epilogue.write_tile(tile, self.output, part.batch, channel, pixel, run.vectors)
 
     def _sum(
