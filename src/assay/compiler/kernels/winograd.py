@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 # Per tile and vector of channels, in and out; on Zen 5. NCHW transposes on the way.
 TRANSFORM_CYCLES = {"NHWC": {2: 120, 4: 400}, "NCHW": {2: 200, 4: 700}}
+MOVING_CYCLES = 6  # per vector that the direct kernel transposes in NCHW; on Cascade Lake
+UNALIGNED = 1.25  # times as long take products of vectors in two cache lines
 # Weights are read once per inference, from an outer cache or memory; by Winograd's method in NCHW
 # by every block.
 WEIGHT_BYTES_PER_CYCLE = {"NHWC": 20, "NCHW": 10}
@@ -257,7 +259,12 @@ def _reading_cycles(p: Conv2d, positions: int, layout: Layout) -> float:
 def _direct_cycles(p: Conv2d, isa: Isa) -> float:
     pixels, vectors = p.batch * p.out_h * p.out_w, -(-p.out_c // isa.lanes())
     on_image = share_on_image(p.rows, p.out_h) * share_on_image(p.columns, p.out_w)
-    return 9 * p.in_c * pixels * vectors / PIPES * on_image + _reading_cycles(p, 9, "NHWC")
+    products = 9 * p.in_c * pixels * vectors / PIPES * on_image
+    if p.layout == "NCHW":  # where another kernel has vectors of pixels
+        products += MOVING_CYCLES * (prod(p.input_shape) + prod(p.output_shape)) / isa.lanes()
+        by_pixels = 9 * p.in_c * p.out_c * -(-pixels // isa.lanes()) / PIPES
+        products = min(products, UNALIGNED * by_pixels)
+    return products + _reading_cycles(p, 9, "NHWC")
 
 
 def share_on_image(window: Window, outputs: int) -> float:

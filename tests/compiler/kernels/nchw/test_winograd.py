@@ -87,6 +87,12 @@ def test_it_is_worthwhile_where_products_outweigh_transforms():
     assert not winograd.worthwhile(conv_problem((28, 28), 1, 4), isa(SSE2))
 
 
+@pytest.mark.parametrize("text", TARGETS)
+def test_it_is_where_the_other_kernel_transposes_as_much(text):
+    assert winograd.worthwhile(conv_problem((32, 32), 16, 16), isa(text))
+    assert not winograd.worthwhile(conv_problem((96, 96), 32, 3), isa(text))
+
+
 def test_it_is_not_where_weights_outgrow_a_small_image():
     assert not winograd.worthwhile(conv_problem((7, 7), 256, 256), isa(TARGETS[-1]))
 
