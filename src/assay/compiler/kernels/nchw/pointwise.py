@@ -122,8 +122,7 @@ def make_plan(problem: Conv2d, isa: Isa, parallel: int) -> Plan:
     tile = choose_pixel_tile(isa, channels, pixels, depth)
     runs, tiles = tile.runs(isa, pixels), split_evenly(channels, tile.rows)
     panels, widest = sum(run.count for run in runs), max(run.pixels for run in runs)
-    parts = p.groups * tiles.tiles
-    sharing = choose_sharing(tasks, images * panels, parts, input_bytes, weight_bytes)
+    sharing = choose_sharing(tasks, images * panels, tiles.tiles, input_bytes, weight_bytes)
 
     # Either many pixels meet one tile of weights after the other, and results fill stretches of few
     # planes; or few pixels, which stay in the nearest cache if they fit, meet all weights.

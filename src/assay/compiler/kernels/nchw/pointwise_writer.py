@@ -94,21 +94,21 @@ class PointwiseWriter:
     output: Buffer
 
     def write(self) -> None:
-        """Deal out blocks of panels, or tiles of channels."""
+        """Deal out blocks of panels, or the tiles of channels that pass by each.
+
+        Every thread copies all panels in the latter case: what threads wrote is not shared.
+        """
         b, plan, p = self.b, self.plan, self.plan.p
         tiles = plan.tiles
-        if plan.sharing == "panels":
-            with b.parallel(p.groups * tiles.tiles) as unit:
-                group, tile = b.let(unit // tiles.tiles), b.let(unit % tiles.tiles)
-                with b.serial(p.batch * plan.blocks) as index:
-                    batch, number = b.let(index // plan.blocks), index % plan.blocks
-                    self._any_tile(self._block(batch, group, number), tile)
-            return
         loop = b.parallel if plan.sharing == "rows" else b.serial
         with loop(p.batch * p.groups * plan.blocks) as index:
             unit = b.let(index // plan.blocks)
             batch, group = b.let(unit // p.groups), b.let(unit % p.groups)
             block = self._block(batch, group, index % plan.blocks)
+            if plan.sharing == "panels":
+                with b.parallel(tiles.tiles) as tile:
+                    self._any_tile(block, tile)
+                return
             for start, count, size in tiles.parts():
                 with b.serial(count) as tile:
                     self._strip(block, b.let(start + tile * size), size)
