@@ -1,15 +1,19 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from assay.compiler.kernels.epilogue import Epilogue
 from assay.compiler.kernels.nchw import depthwise
 from assay.compiler.kernels.nchw.depthwise_tiles import PlaneTiles
-from tests.compiler.kernels.harness import ARM, TARGETS, check_conv2d, compile_kernel, isa
+from tests.compiler.kernels import reference
+from tests.compiler.kernels.harness import ARM, TARGETS, check_conv2d, compile_kernel, isa, run
 from tests.compiler.kernels.nchw import problems
 from tests.compiler.kernels.nchw.problems import LONG, SHORT, on_host_and_another
 
@@ -76,6 +80,30 @@ def test_nothing_beside_a_tensor_is_touched():
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(root), *sys.path])}
     done = subprocess.run([sys.executable, str(script), "depthwise"], env=environment, check=False)
     assert done.returncode == 0, "an access beside the tensor ends the process"
+
+
+@pytest.mark.parametrize("text", TARGETS)
+@pytest.mark.parametrize("stride", [(1, 1), (2, 2), (1, 3)])
+@pytest.mark.parametrize("width", [14, 70])
+def test_only_windows_that_see_an_infinite_pixel_are_not_finite(text, stride, width):
+    problem = problems.depthwise((9, width), 2, (3, 3), stride=stride, dilation=(1, 2))
+    problem = replace(problem, epilogue=Epilogue())
+    rng = np.random.default_rng(0)
+    image = rng.normal(size=problem.input_shape).astype(np.float32)
+    weights = rng.normal(size=problem.weights_shape).astype(np.float32)
+    infinite = rng.random(image.shape) < 0.02
+    packed = depthwise.pack(problem, isa(text), weights)
+    function = depthwise.generate(problem, isa(text), "kernel")
+    inputs = [np.where(infinite, np.float32(np.inf), image), packed]
+    found = np.moveaxis(run(function, text, inputs, problem.output_shape), 1, -1)
+
+    last = replace(problem, layout="NHWC")
+    seen = reference.conv2d(last, np.moveaxis(infinite, 1, -1), np.ones_like(weights)) > 0
+    finite = np.moveaxis(np.where(infinite, 0, image), 1, -1)
+    expected = reference.conv2d(last, finite, weights)
+    assert 0 < seen.sum() < seen.size
+    np.testing.assert_array_equal(np.isfinite(found), ~seen)
+    np.testing.assert_allclose(found[~seen], expected[~seen], atol=1e-5)
 
 
 def test_threads_share_out_planes():

@@ -6,8 +6,8 @@ known.
 
 With a stride along the line, each output is the total of as many sums as the stride, side by side:
 one for each column of the image up to the next output. Vectors of pixels are multiplied as they
-lie in memory, by as many weights in turn (zero where the window has no column), and sums are
-brought together in the end. So pixels beside a window take part as zeros, if they are finite.
+lie in memory, by as many weights in turn, and sums are brought together in the end. Where the
+window has no column, both are zero: an infinite pixel beside a window does not make it NaN.
 """
 
 from __future__ import annotations
@@ -194,7 +194,9 @@ class _Tile:
             self._fetch(corner, max(lines, default=0) + 1)
         for shift, (index, (first, pixels, lanes)) in product(tiles.shifts, enumerate(vectors)):
             column = (self.run.start + shift) * p.stride_w + first - p.pad_left
-            values = {at: line.piece(column, pixels, lanes) for at, line in lines.items()}
+            taps = tiles.shifts[shift]
+            wanted = [at % p.stride_w in taps for at in range(first, first + pixels)]
+            values = {at: line.piece(column, wanted, lanes) for at, line in lines.items()}
             for tap in range(p.kernel_h):
                 weight = b.let(self._in_turn(self.weights[tap, shift], first, lanes))
                 for row in range(self.rows.size):

@@ -27,12 +27,15 @@ class ImageLine:
     high: int
     masks: bool = False
 
-    def piece(self, first: int, pixels: int, lanes: int) -> Expr | None:
-        """Return a vector of pixels from ``first`` on; None if there are none on the line.
+    def piece(self, first: int, wanted: Sequence[bool], lanes: int) -> Expr | None:
+        """Return a vector of pixels from ``first`` on; None if none is on the line and wanted.
 
-        Those beside the line are zero; lanes after the last pixel hold anything that may be read.
+        Those that are not are zero; lanes after the last pixel hold anything that may be read.
         """
-        places = [at if 0 <= at < self.size else None for at in range(first, first + pixels)]
+        pixels = len(wanted)
+        places = [
+            at if wants and 0 <= at < self.size else None for at, wants in enumerate(wanted, first)
+        ]
         if places.count(None) == pixels:
             return None
         b = self.b
