@@ -24,7 +24,7 @@ RULE = Rule(
     id="layout/transpose-at-input",
     meaning="The input is transposed once, because the model takes NHWC and the build is NCHW.",
     why="It is the least that --layout nchw costs, unless a convolution reads the input in NHWC.",
-    advice="From level 3 on, convolutions in FP32 do, from 4 channels or fewer to 16 or more. "
+    advice="From level 3 on, convolutions in FP32 do, if it has 4 channels or fewer. "
     "Otherwise nothing, or --layout nhwc.",
     lines=("permute_dims at the network's input",),
     example=Example(
