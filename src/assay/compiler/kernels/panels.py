@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from assay.compiler.kernels.splits import column_vectors, split_evenly
+from assay.compiler.kernels.splits import EvenSplit, column_vectors, split_evenly
 
 if TYPE_CHECKING:
     import numpy as np
@@ -96,3 +96,15 @@ def pack_panels(weights: NDArray[np.float32], runs: tuple[PanelRun, ...]) -> NDA
             ]
             pieces.append(weights[:, columns].reshape(-1))
     return np.ascontiguousarray(np.concatenate(pieces), dtype=np.float32)
+
+
+def pack_tiles(weights: NDArray[np.float32], tiles: EvenSplit) -> NDArray[np.float32]:
+    """Pack a matrix float32 [depth, columns] by tiles of columns, each [depth][column], flat."""
+    import numpy as np
+
+    pieces = [
+        slice(first, first + size)
+        for start, count, size in tiles.parts()
+        for first in range(start, start + count * size, size)
+    ]
+    return np.concatenate([weights[:, columns].reshape(-1) for columns in pieces])

@@ -22,7 +22,7 @@ from assay.compiler.kernels.builder import (
 from assay.compiler.kernels.microkernel import add_products
 from assay.compiler.kernels.nchw.epilogue_writer import PlaneEpilogueWriter
 from assay.compiler.kernels.nchw.unrolled import UnrolledBand
-from assay.compiler.kernels.panels import PanelRun, split_columns
+from assay.compiler.kernels.panels import PanelRun, pack_tiles, split_columns
 from assay.compiler.kernels.problem import Conv2d
 from assay.compiler.kernels.splits import EvenSplit, split_evenly
 from assay.compiler.kernels.tiles import choose_tile
@@ -52,12 +52,8 @@ def pack(problem: Conv2d, isa: Isa, weights: NDArray[np.float32]) -> NDArray[np.
 
     p, plan = problem, make_plan(problem, isa, 1)
     matrix = weights.transpose(2, 1, 0, 3).reshape(plan.depth, p.groups, plan.channels)
-    pieces = []
-    for group in range(p.groups):
-        for start, count, size in plan.tiles.parts():
-            for first in range(start, start + count * size, size):
-                pieces.append(matrix[:, group, first : first + size].reshape(-1))
-    return np.ascontiguousarray(np.concatenate(pieces), dtype=np.float32)
+    groups = [pack_tiles(matrix[:, group], plan.tiles) for group in range(p.groups)]
+    return np.ascontiguousarray(np.concatenate(groups), dtype=np.float32)
 
 
 def generate(problem: Conv2d, isa: Isa, name: str, parallel: int = 1) -> Any:

@@ -16,6 +16,7 @@ from assay.compiler.kernels.nchw.epilogue_writer import PlaneEpilogueWriter
 from assay.compiler.kernels.nchw.pixel_panels import PixelRun
 from assay.compiler.kernels.nchw.pixel_tiles import choose_pixel_tile, exceeds_near_cache
 from assay.compiler.kernels.nchw.pointwise_writer import PointwiseWriter, scaled_weights
+from assay.compiler.kernels.panels import pack_tiles
 from assay.compiler.kernels.problem import Conv2d
 from assay.compiler.kernels.splits import EvenSplit, split_evenly
 from assay.compiler.kernels.work import Sharing, choose_sharing, task_count
@@ -41,12 +42,8 @@ def pack(problem: Conv2d, isa: Isa, weights: NDArray[np.float32]) -> NDArray[np.
 
     p, plan = problem, make_plan(problem, isa, 1)
     matrix = weights.transpose(2, 0, 1, 3).reshape(plan.depth, p.groups, plan.channels)
-    pieces = []
-    for group in range(p.groups):
-        for start, count, size in plan.tiles.parts():
-            for first in range(start, start + count * size, size):
-                pieces.append(matrix[:, group, first : first + size].reshape(-1))
-    return np.ascontiguousarray(np.concatenate(pieces), dtype=np.float32)
+    groups = [pack_tiles(matrix[:, group], plan.tiles) for group in range(p.groups)]
+    return np.ascontiguousarray(np.concatenate(groups), dtype=np.float32)
 
 
 def generate(problem: Conv2d, isa: Isa, name: str, parallel: int = 1) -> Any:

@@ -20,7 +20,7 @@ from assay.compiler.kernels.builder import Buffer, Expr, KernelBuilder, minimum,
 from assay.compiler.kernels.nchw.convolution import Taps, add_taps
 from assay.compiler.kernels.nchw.epilogue_writer import PlaneEpilogueWriter
 from assay.compiler.kernels.nchw.unrolled import UnrolledBand
-from assay.compiler.kernels.panels import PanelRun, split_columns
+from assay.compiler.kernels.panels import PanelRun, pack_tiles, split_columns
 from assay.compiler.kernels.splits import EvenSplit, floor_power_of_two, split_evenly
 from assay.compiler.kernels.tiles import RegisterTile, choose_tile
 from assay.compiler.kernels.transposed import TransposedConv2d
@@ -55,9 +55,7 @@ def pack(problem: TransposedConv2d, isa: Isa, weights: NDArray[np.float32]) -> N
                 for columns in kind.columns.taps(p.stride_w)
             ]
             matrix = np.concatenate(phases, axis=3).reshape(-1, kind.tiles.total)
-            for start, count, size in kind.tiles.parts():
-                firsts = range(start, start + count * size, size)
-                pieces += [matrix[:, first : first + size].reshape(-1) for first in firsts]
+            pieces.append(pack_tiles(matrix, kind.tiles))
     return np.ascontiguousarray(np.concatenate(pieces), dtype=np.float32)
 
 
