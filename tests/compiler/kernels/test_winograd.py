@@ -135,8 +135,14 @@ def test_larger_tiles_where_the_image_fills_them():
 def test_smaller_tiles_where_weights_outweigh_products():
     avx512 = replace(isa(SSE2), vector_bits=512, registers=32)
     assert winograd.output_tile(conv_problem((28, 28), 64, 64), avx512) == 4
-    assert winograd.output_tile(conv_problem((14, 14), 128, 128), avx512) == 4
     assert winograd.output_tile(conv_problem((7, 7), 256, 256), avx512) == 2
+
+
+def test_smaller_tiles_where_weights_of_larger_ones_outgrow_the_cache():
+    problem = conv_problem((14, 14), 128, 128)
+    avx512 = replace(isa(SSE2), vector_bits=512, registers=32, l2_bytes=1 << 20)
+    assert winograd.output_tile(problem, avx512) == 2
+    assert winograd.output_tile(problem, replace(avx512, l2_bytes=4 << 20)) == 4
 
 
 def test_direct_convolution_where_many_taps_are_beside_the_image():

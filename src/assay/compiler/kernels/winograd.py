@@ -43,6 +43,7 @@ UNALIGNED = 1.25  # times as long take products of vectors in two cache lines
 # Weights are read once per inference, from an outer cache or memory; by Winograd's method in NCHW
 # by every block.
 WEIGHT_BYTES_PER_CYCLE = {"NHWC": 20, "NCHW": 10}
+OUTER_BYTES_PER_CYCLE = 8  # at most, if they do not fit the second-level cache; on Cascade Lake
 WORTHWHILE_GAIN = 1.2  # below that, not worth different last bits and larger weights
 
 _Sharing = Literal["nothing", "blocks", "rows"]
@@ -249,11 +250,12 @@ def _cycles(p: Conv2d, isa: Isa, outputs: int) -> float:
     vectors_in, vectors_out = -(-p.in_c // isa.lanes()), -(-p.out_c // isa.lanes())
     products = positions * tiles * p.in_c * vectors_out / PIPES
     transforms = tiles * (vectors_in + vectors_out) / 2 * TRANSFORM_CYCLES[p.layout][outputs]
-    return products + transforms + _reading_cycles(p, positions, p.layout)
+    return products + transforms + _reading_cycles(p, isa, positions, p.layout)
 
 
-def _reading_cycles(p: Conv2d, positions: int, layout: Layout) -> float:
-    return 4 * positions * p.in_c * p.out_c / WEIGHT_BYTES_PER_CYCLE[layout]
+def _reading_cycles(p: Conv2d, isa: Isa, positions: int, layout: Layout) -> float:
+    weight_bytes, rate = 4 * positions * p.in_c * p.out_c, WEIGHT_BYTES_PER_CYCLE[layout]
+    return weight_bytes / (rate if weight_bytes <= isa.l2_bytes else OUTER_BYTES_PER_CYCLE)
 
 
 def _direct_cycles(p: Conv2d, isa: Isa) -> float:
@@ -264,7 +266,7 @@ def _direct_cycles(p: Conv2d, isa: Isa) -> float:
         products += MOVING_CYCLES * (prod(p.input_shape) + prod(p.output_shape)) / isa.lanes()
         by_pixels = 9 * p.in_c * p.out_c * -(-pixels // isa.lanes()) / PIPES
         products = min(products, UNALIGNED * by_pixels)
-    return products + _reading_cycles(p, 9, "NHWC")
+    return products + _reading_cycles(p, isa, 9, "NHWC")
 
 
 def share_on_image(window: Window, outputs: int) -> float:
