@@ -56,6 +56,12 @@ def test_any_number_of_channels(text, in_c, out_c):
 
 
 @pytest.mark.parametrize("text", TARGETS)
+@pytest.mark.parametrize("in_c", [10, 15, 16, 31, 32, 33, 34])
+def test_turns_of_one_or_two_steps_in_one_loop_or_two(text, in_c):
+    check(conv_problem((4, 7), in_c, 35, (3, 3), (2, 1)), text)
+
+
+@pytest.mark.parametrize("text", TARGETS)
 @pytest.mark.parametrize(
     ("image", "kernel"),
     [

@@ -41,6 +41,7 @@ CASES = {
         BOTH,
     ),
     "direct panels": (direct, Conv2d(1, 9, 9, 5, 5, 5, 133, 3, 3, 2, 2, 1, 1), REUSED),
+    "two steps": (direct, Conv2d(1, 9, 9, 6, 5, 5, 133, 3, 3, 2, 2, 1, 1), REUSED),
 }
 
 IN_PLANES = {
@@ -99,13 +100,14 @@ class Recorder:
         self.asked.add(offset // 16)
 
 
+@pytest.mark.parametrize("steps", [1, 2])
 @pytest.mark.parametrize("tiles", [2, 3, 7, 100])
-@pytest.mark.parametrize(("depth", "columns"), [(1, 16), (37, 64), (20, 48)])
-def test_the_tiles_of_a_panel_ask_for_all_of_the_next_one(depth, columns, tiles):
+@pytest.mark.parametrize(("depth", "columns"), [(2, 16), (38, 64), (20, 48)])
+def test_the_tiles_of_a_panel_ask_for_all_of_the_next_one(depth, columns, tiles, steps):
     recorder, start, size = Recorder(), 32, depth * columns
     for tile in range(tiles):
         ahead = next_panel(recorder, None, start, (depth, columns), (tile, tiles))
-        for step in range(depth):
-            ahead.ask(recorder, step)
+        for step in range(0, depth, steps):
+            ahead.ask(recorder, step, steps)
     behind = range(start + size, start + 2 * size)
     assert recorder.asked == {place // 16 for place in behind}

@@ -6,7 +6,8 @@ written the same way.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from math import prod
@@ -19,31 +20,18 @@ from assay.compiler.kernels.builder import (
     RegisterTile,
     maximum,
     minimum,
-    within,
 )
+from assay.compiler.kernels.direct_panels import Panel, each_panel
 from assay.compiler.kernels.epilogue_writer import Pixels, ResultWriter
 from assay.compiler.kernels.microkernel import add_outer_product
-from assay.compiler.kernels.next_panel import NextPanel, next_panel
-from assay.compiler.kernels.panels import PanelRun, packed_columns, panel_count
+from assay.compiler.kernels.next_panel import next_panel
 from assay.compiler.kernels.problem import Conv2d
 from assay.compiler.kernels.windows import OutputTiles
 
 if TYPE_CHECKING:
     from assay.compiler.kernels.direct import Plan
 
-
-@dataclass(frozen=True)
-class Panel:
-    """One panel of one group: its first output channel, and its place in the packed weights.
-
-    ``ahead`` is what is asked for while it is read.
-    """
-
-    run: PanelRun
-    channel: Expr
-    packed: Expr
-    in_channel: Expr
-    ahead: NextPanel | None = None
+_FEW_TURNS = 16  # of a loop that LLVM would unroll completely
 
 
 @dataclass(frozen=True)
@@ -72,35 +60,6 @@ class Part:
     some_see_nothing: bool = True
 
 
-def each_panel(
-    b: KernelBuilder, p: Conv2d, plan: Plan, body: Callable[[Panel], None], weights: Expr = 0
-) -> None:
-    """Emit ``body`` for each panel of each group; threads deal them out if that is the plan.
-
-    ``weights`` is where packed weights start.
-    """
-    runs, panels = plan.runs, panel_count(plan.runs)
-    depth, inputs = prod(p.weights_shape[:3]), p.in_c // p.groups
-
-    def panel(run: PanelRun, group: Expr, index: Expr) -> Panel:
-        before = index * run.packed_columns
-        channel = group * (p.out_c // p.groups) + run.start + before
-        packed = group * packed_columns(runs) + run.packed + before
-        return Panel(run, b.let(channel), b.let(packed * depth + weights), group * inputs)
-
-    if plan.sharing == "panels":
-        with b.parallel(p.groups * panels) as unit:
-            group, number = b.let(unit // panels), b.let(unit % panels)
-            for run in runs:
-                with b.when(within(number, run.first, run.first + run.count)):
-                    body(panel(run, group, number - run.first))
-        return
-    with b.serial(p.groups) as group:
-        for run in runs:
-            with b.serial(run.count) as index:
-                body(panel(run, group, index))
-
-
 @dataclass(frozen=True)
 class DirectWriter:
     """Writes all outputs of ``p``; with ``part``, at its places and from what its rows see."""
@@ -118,6 +77,15 @@ class DirectWriter:
     def group_depth(self) -> int:
         """Input channels of one group."""
         return self.p.in_c // self.p.groups
+
+    def _steps(self, length: int) -> int:
+        """Return how many steps of ``length`` one turn of a loop takes."""
+        return 1 if length % self.plan.steps else self.plan.steps
+
+    @property
+    def _fetch_unit(self) -> int:
+        """Steps of depth that share a request for the next panel: of a turn, if all are as long."""
+        return self._steps(self.group_depth)
 
     @property
     def _one_row(self) -> bool:
@@ -189,7 +157,8 @@ class DirectWriter:
 
     def _with_next(self, panel: Panel, tile: Expr) -> Panel:
         """Return the panel with what tile number ``tile`` of its block asks for."""
-        size = (prod(self.p.weights_shape[:3]), panel.run.packed_columns)
+        units = prod(self.p.weights_shape[:3]) // self._fetch_unit
+        size = (units, self._fetch_unit * panel.run.packed_columns)
         share = (tile, self.plan.tiles_per_panel)
         ahead = next_panel(self.b, self.weights, panel.packed, size, share)
         return replace(panel, ahead=ahead)
@@ -269,22 +238,35 @@ class DirectWriter:
         count: Expr,
         length: int,
     ) -> None:
-        """Add ``count`` window rows of ``length`` inputs each, as one loop.
+        """Add ``count`` window rows of ``length`` inputs each.
 
         The first input is at ``start``, its weights are row ``depth`` of the panel.
 
-        LLVM would unroll a loop over rows, tripling the code; the division below costs next to
-        nothing beside a tile of multiply-adds.
+        A turn takes a few steps of depth: instructions of the loop itself take slots that
+        multiply-adds could have.
         """
-        b, p = self.b, self.p
-        step, beside = p.stride_w * p.in_c, p.kernel_w * self.group_depth - length
+        b, p, width = self.b, self.p, panel.run.packed_columns
+        step, steps, unit = p.stride_w * p.in_c, self._steps(length), self._fetch_unit
         start, depth = b.let(start), b.let(depth)
-        with b.serial(count * length, carry=tile) as index:
-            line = b.let(index // length)
-            source = b.let(start + index + line * (p.dilation_h * p.in_w * p.in_c - length))
-            place = b.let(depth + index + line * beside)
+        with self._turns(tile, count, length // steps) as (line, turn):
+            source = b.let(start + line * (p.dilation_h * p.in_w * p.in_c))
+            place = b.let(depth + line * (p.kernel_w * self.group_depth))
+            packed = b.let(panel.packed + place * width)
             if panel.ahead is not None:
-                panel.ahead.ask(b, place)
-            weights = panel.packed + place * panel.run.packed_columns
-            inputs = [(row, source + row * step) for row in rows]
-            add_outer_product(b, tile, panel.run, (self.weights, weights), (self.source, inputs))
+                panel.ahead.ask(b, place // unit + turn * (steps // unit), steps // unit)
+            for k in range(steps):
+                weights = (self.weights, packed + (turn * (steps * width) + k * width))
+                inputs = [(row, source + (turn * steps + (k + row * step))) for row in rows]
+                add_outer_product(b, tile, panel.run, weights, (self.source, inputs))
+
+    @contextmanager
+    def _turns(self, tile: RegisterTile, lines: Expr, turns: int) -> Iterator[tuple[Expr, Expr]]:
+        """Loop over lines, and over the turns of each; yields the numbers of both."""
+        b = self.b
+        if turns >= _FEW_TURNS:
+            with b.serial(lines, carry=tile) as line, b.serial(turns, carry=tile) as turn:
+                yield line, turn
+            return
+        with b.serial(lines * turns, carry=tile) as index:
+            line = b.let(index // turns)
+            yield line, b.let(index - line * turns)

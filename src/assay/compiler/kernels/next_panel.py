@@ -22,9 +22,9 @@ class NextPanel:
     first: Expr
     share: int
 
-    def ask(self, b: KernelBuilder, step: Expr) -> None:
-        """Ask for the share of a step."""
-        for line in range(0, self.share, LINE_FLOATS):
+    def ask(self, b: KernelBuilder, step: Expr, steps: int = 1) -> None:
+        """Ask for the shares of a few steps."""
+        for line in range(0, self.share * steps, LINE_FLOATS):
             b.prefetch(self.weights, self.first + step * self.share + line, second=True)
 
 

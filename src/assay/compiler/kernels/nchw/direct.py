@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from assay.compiler.kernels import direct
 from assay.compiler.kernels.builder import Buffer, Expr, KernelBuilder, maximum, minimum
-from assay.compiler.kernels.direct_writer import DirectWriter, Panel, Part, RowTaps, each_panel
+from assay.compiler.kernels.direct_panels import Panel, each_panel
+from assay.compiler.kernels.direct_writer import DirectWriter, Part, RowTaps
 from assay.compiler.kernels.nchw import convolution, pointwise
 from assay.compiler.kernels.nchw.epilogue_writer import PlaneEpilogueWriter
 from assay.compiler.kernels.nchw.turning import Chunk, PixelRange, read_pixels

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from tvm import tirx
 
 from assay.compiler.kernels.builder import Buffer, Expr, KernelBuilder, RegisterTile, minimum
-from assay.compiler.kernels.direct_writer import Panel
+from assay.compiler.kernels.direct_panels import Panel
 from assay.compiler.kernels.epilogue_writer import LINE_FLOATS, Pixels
 from assay.compiler.kernels.nchw.epilogue_writer import PlaneEpilogueWriter
 from assay.compiler.kernels.shuffles import transposed
