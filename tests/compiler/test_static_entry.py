@@ -254,6 +254,16 @@ def test_rows_of_inputs_outputs_and_of_rows(tmp_path):
     check(compiled(graph, tmp_path), threads=2)
 
 
+def test_rows_that_are_copied_out_outlive_later_tensors(tmp_path):
+    graph = GraphBuilder()
+    x = graph.input("x", (64, 16))
+    first = graph.op("TANH", [x], (64, 16))
+    total = graph.op("ADD", [x, x], (64, 16))
+    rows = [rows_of(graph, each, 0, 1, 16) for each in (first, total)]
+    graph.output(graph.op("TANH", [rows[1]], (1, 16)), *rows)
+    check(compiled(graph, tmp_path))
+
+
 @settings(max_examples=10, deadline=None)
 @given(st.data())
 def test_random_rows(tmp_path_factory, data):

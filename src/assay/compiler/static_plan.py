@@ -105,7 +105,7 @@ class _Planner:
         result = self._value(self._function.body.body)
         outputs = list(result) if isinstance(result, tuple) else [result]
         copies = _place_outputs(outputs)
-        arena_bytes = self._place_temporaries()
+        arena_bytes = self._place_temporaries([tensor for tensor, _ in copies])
         calls = tuple(
             PlannedCall(name, tuple(_placed(tensor) for tensor in tensors))
             for name, tensors in self._steps
@@ -178,9 +178,10 @@ class _Planner:
         self._replaceable.append([int(i) for i in attributes.get(REPLACES, [])])
         return tensors
 
-    def _place_temporaries(self) -> int:
+    def _place_temporaries(self, copied: list[_Tensor]) -> int:
         touched: dict[_Tensor, list[int]] = {}
-        for step, (_, tensors) in enumerate(self._steps):
+        last = ("copies", copied)  # after all kernels
+        for step, (_, tensors) in enumerate([*self._steps, last]):
             for tensor in (each.whole or each for each in tensors):
                 if tensor.place is None:
                     touched.setdefault(tensor, []).append(step)
