@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import tvm
 
-from assay.compiler import tvm_api
+from assay.compiler.codegen import build_kernels
 from assay.compiler.kernels import pointwise
 from assay.compiler.kernels.problem import Conv2d
 from assay.compiler.machine_kernels import float_peak
@@ -32,7 +32,7 @@ SHAPES = (
 def caller(function: Any, shapes: list[tuple[int, ...]], target: str) -> Callable[[], Any]:
     """Compile a kernel and return a call of it on arrays of ones, as float32."""
     name = str(function.attrs["global_symbol"])
-    built = tvm_api.build_kernels(tvm.IRModule({name: function}), resolve_target(target).tuned())
+    built = build_kernels(tvm.IRModule({name: function}), resolve_target(target).tuned())
     run = built[name]
     tensors = [tvm.runtime.tensor(np.ones(shape, np.float32)) for shape in shapes]
     return lambda: run(*tensors)

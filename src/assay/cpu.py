@@ -6,6 +6,7 @@ only they know are None or empty.
 
 from __future__ import annotations
 
+import os
 import platform
 from pathlib import Path
 
@@ -94,6 +95,13 @@ def cache_bytes(level: int, root: Path = ROOT) -> int | None:
 def governor(root: Path = ROOT) -> str | None:
     """Return the frequency policy of the first core, such as ``performance`` or ``powersave``."""
     return text(_cpus(root) / "cpu0/cpufreq/scaling_governor")
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def text(path: Path) -> str | None:

@@ -50,22 +50,9 @@ _FACTS = {
 
 @dataclass(frozen=True)
 class Exported:
-    """The code that a child compiled, with as much of TVM's interface to one as a Build needs."""
+    """The code that a child compiled and linked, in the place of a Build's executable."""
 
     library: bytes
-
-    def export_library(self, path: str, **_options: Any) -> None:
-        """Write the library, which is linked already."""
-        Path(path).write_bytes(self.library)
-
-    def jit(self) -> Any:
-        """Return the loaded module; this runs code of the library in the calling process."""
-        from assay.runtimes.tvm_library import load_library
-
-        with TemporaryDirectory(prefix="assay-") as folder:
-            path = Path(folder) / "model.so"
-            path.write_bytes(self.library)
-            return load_library(path)
 
 
 class _Facts(pickle.Unpickler):

@@ -16,13 +16,13 @@ import tvm
 
 from assay.compiler import tvm_api
 from assay.compiler.artifact import Manifest, write_artifact
+from assay.compiler.codegen import EntryMaker, build_executable
 from assay.compiler.config import Config
 from assay.compiler.frontend.cut import cut
 from assay.compiler.frontend.importer import border, import_model
 from assay.compiler.kernel_calls import KernelCall
 from assay.compiler.kernels.int8.dot import choose_dot
 from assay.compiler.kernels.work import estimated_us
-from assay.compiler.link import link_shared
 from assay.compiler.needs import needs_of
 from assay.compiler.passes.convert_layout import convertible
 from assay.compiler.pipeline import BINDING, GRAPH, KERNELS, Job, Step, steps, stock_passes
@@ -66,16 +66,22 @@ class Build:
     def save(self, path: str | Path) -> Manifest:
         """Write library and manifest atomically; return the manifest with the library's hash.
 
+        Machine code is made here unless it is there already: ``compile_s`` takes that in.
+
         No C compiler is needed. ArtifactError if the path cannot be written.
         """
         library = Path(path)
+        started = time.perf_counter()
 
         def export(temporary: Path) -> None:
-            self.executable.export_library(str(temporary), fcompile=link_shared)
+            temporary.write_bytes(self.executable.library)
             append(temporary, self.data)
 
         def describe(size: int, digest: str) -> Manifest:
-            return replace(self.manifest, library_bytes=size, library_sha256=digest)
+            compile_s = self.manifest.compile_s + time.perf_counter() - started
+            return replace(
+                self.manifest, compile_s=compile_s, library_bytes=size, library_sha256=digest
+            )
 
         return write_artifact(library, export, describe)
 
@@ -170,18 +176,16 @@ def _build(mod: Any, job: Job, target: Any, trace: Trace) -> tuple[Any, int, Sta
             job.log.append(remark)
         weights = tvm_api.constant_bytes(mod["main"])
         weights += sum(map(tvm_api.tensor_bytes, plan.constants if plan else ()))
-        executable = tvm_api.build_executable(
-            mod, target, _entry_maker(plan, job, trace) if plan else None
-        )
+        executable = build_executable(mod, target, _entry_maker(plan, job, trace) if plan else None)
         return executable, weights, plan
 
 
-def _entry_maker(plan: StaticPlan, job: Job, trace: Trace) -> tvm_api.EntryMaker:
+def _entry_maker(plan: StaticPlan, job: Job, trace: Trace) -> EntryMaker:
     kernels = frozenset(call.kernel for call in plan.calls)
     isa = job.target.isa
     work_us = {call.symbol: _work_us(isa, call) for call in trace.kernels()}
     make = partial(entry_functions, plan, isa.arch, work_us)
-    return tvm_api.EntryMaker(kernels, make)
+    return EntryMaker(kernels, make)
 
 
 def _work_us(isa: Isa, call: KernelCall) -> float:

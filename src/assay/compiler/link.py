@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from assay.compiler.entry_names import BARE
 from assay.errors import CompileError
 
 
@@ -17,13 +18,16 @@ def link_shared(output: str, objects: Sequence[str], **_unused: Any) -> None:
     """Link ELF objects to a shared library (the signature is TVM's ``fcompile``).
 
     LLVM describes each variable of each kernel to debuggers, in as many bytes as the code takes:
-    that is left out; the symbols that profilers show stay. Undefined symbols (libm, TVM's runtime)
-    are left to the loading process, which has them. LLD writes to a temporary directory: on a full
-    disk it dies of SIGBUS without a word, where copying is an OSError that says why.
+    that is left out; the symbols that profilers show stay. What one object calls in another is
+    hidden from the loading process, and called without a detour. Undefined symbols (libm, TVM's
+    runtime) are left to that process, which has them. LLD writes to a temporary directory: on a
+    full disk it dies of SIGBUS without a word, where copying is an OSError that says why.
     """
     with TemporaryDirectory(prefix="assay-") as folder:
-        linked = Path(folder) / "linked.so"
-        command = [*linker(), "-shared", "--strip-debug", "-o", str(linked), *objects]
+        linked, hidden = Path(folder) / "linked.so", Path(folder) / "hidden"
+        hidden.write_text(f"{{ local: *{BARE}; }};\n")
+        flags = ["-shared", "--strip-debug", "--version-script", str(hidden)]
+        command = [*linker(), *flags, "-o", str(linked), *objects]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             said = done.stderr.strip().splitlines()[-1:]

@@ -9,6 +9,7 @@ import tvm
 from tvm import relax
 
 from assay.compiler import tvm_api
+from assay.compiler.codegen import build_executable, build_kernels
 from assay.compiler.kernels.builder import KernelBuilder, constant
 from assay.compiler.kernels.int8.dot import choose_dot
 from assay.compiler.kernels.int8.matrix_tiles import (
@@ -54,7 +55,7 @@ def idle_chain(calls: int, tensors: int) -> Any:
     with target:
         for lowering in tvm_api.lowering_passes(target):
             mod = lowering(mod)
-        return tvm_api.build_executable(mod, target).jit()
+        return build_executable(mod, target).jit()
 
 
 @dataclass(frozen=True)
@@ -191,4 +192,4 @@ def build(kernel: PeakKernel) -> Any:
     target = resolve_target("native")
     if target.isa.tiles:
         allow_tiles(name)
-    return tvm_api.build_kernels(tvm.IRModule({name: kernel.function}), target.tuned())[name]
+    return build_kernels(tvm.IRModule({name: kernel.function}), target.tuned())[name]

@@ -18,11 +18,12 @@ from tvm import relax, tirx
 from tvm.ir import GlobalVar, PointerType, PrimType
 from tvm.relax.expr_functor import PyExprMutator, mutator
 
-from assay.compiler.entry_names import ENTRY
+from assay.compiler.entry_names import BARE, ENTRY
 from assay.compiler.kernel_shares import SharedBody, shared_body
 from assay.compiler.kernels.work import WORTH_A_TEAM_US
 from assay.compiler.static_plan import Place, PlannedCall, StaticPlan
-from assay.compiler.team import CLAIM, FINISH, team_code
+from assay.compiler.team import CLAIM, FINISH
+from assay.compiler.team_functions import team_functions
 
 _INT = PrimType("int32")
 _CPU = 1  # kDLCPU of DLPack
@@ -68,37 +69,40 @@ def entry_functions(
     """Return the functions that take the kernels' place in a module, ``ENTRY`` among them.
 
     ``kernels`` are the plan's, by their variables in the module, lowered up to their calling
-    convention. Each one's code moves to a private function of plain pointers, a share and the
-    number of shares, which the entry calls; what stays under its name checks its arguments for the
-    virtual machine and calls that, too. ``arch`` is the machine's, for how threads wait;
-    ``work_us`` are estimates of the kernels' times, by name.
+    convention. Each one's code moves to a function of plain pointers, a share and the number of
+    shares, which the entry calls by its name plus ``BARE``, wherever in the library the two are;
+    what stays under its name checks its arguments for the virtual machine and calls that, too.
+    ``arch`` is the machine's, for how threads wait; ``work_us`` are estimates of the kernels'
+    times, by name.
     """
     functions: dict[Any, Any] = {}
     bare: dict[str, _Kernel] = {}
     for variable, kernel in kernels.items():
         name = str(variable.name_hint)
         shared = shared_body(kernel.body, "assay.kernel" in kernel.attrs)
-        bare[name] = _Kernel(GlobalVar(f"{name}_bare"), shared.most, shared.launches)
-        functions[bare[name].function] = _bare(kernel, name, shared)
+        bare[name] = _Kernel(f"{name}{BARE}", shared.most, shared.launches)
+        functions[GlobalVar(bare[name].symbol)] = _bare(kernel, name, shared)
         functions[variable] = _checked(kernel, name, bare[name])
     attrs = next(iter(kernels.values())).attrs
-    functions[GlobalVar(ENTRY)] = _Entry(plan, bare, work_us).function(arch, attrs)
+    functions[GlobalVar(ENTRY)] = _Entry(plan, bare, work_us).function(attrs)
+    if any(kernel.most > 1 for kernel in bare.values()):
+        functions.update(team_functions(arch, _attributes(attrs)))
     return functions
 
 
 @dataclass(frozen=True)
 class _Kernel:
-    """A kernel's private function, how many shares of it find something to do, and whether it
-    starts threads by itself.
+    """The symbol of a kernel's plain function, how many shares of it find something to do, and
+    whether it starts threads by itself.
     """
 
-    function: Any
+    symbol: str
     most: int
     launches: bool
 
     def call(self, pointers: list[Any], share: Any, shares: Any) -> Any:
         """Return the call that runs a share; it returns 0, or -1 if memory runs out."""
-        return tvm.ir.Call(self.function, [*pointers, share, shares], ret_ty=_INT)
+        return tirx.call_extern("int32", self.symbol, *pointers, share, shares)
 
 
 def _bare(kernel: Any, name: str, shared: SharedBody) -> Any:
@@ -145,7 +149,7 @@ class _Entry:
     bare: dict[str, _Kernel]
     work_us: dict[str, float]
 
-    def function(self, arch: str, attrs: Any) -> Any:
+    def function(self, attrs: Any) -> Any:
         """Return the function: the plan as it is for one thread, in steps for several."""
         table = tirx.decl_buffer((self._slot("step") + 1,), "uint64", "table")
         body = self._alone(table, self.plan.calls)
@@ -157,7 +161,6 @@ class _Entry:
                 for launch, calls in ((launch, list(calls)) for launch, calls in stretches)
             ]
             body = tirx.IfThenElse(threads == 1, body, _sequence(together))
-            body = _attribute("pragma_import_llvm", tvm.ir.StringImm(team_code(arch)), body)
         copies = [
             _copy(self._pointer(table, copy.output), self._pointer(table, copy.source), copy.size)
             for copy in self.plan.copies
@@ -187,10 +190,10 @@ class _Entry:
                 _set(failed, _get(failed) | self._call(table, call, _get(share), shares))
                 for call in part
             ]
-            finish = tirx.call_extern("int32", FINISH, *place, _get(share), thread, shares)
+            finish = _team(FINISH, *place, _get(share), thread, shares, share.data)
             work += [
-                _set(share, tirx.call_extern("int32", CLAIM, *place, thread, shares)),
-                tirx.While(_get(share) >= 0, _sequence([*runs, _set(share, finish)])),
+                _team(CLAIM, *place, thread, shares, share.data),
+                tirx.While(_get(share) >= 0, _sequence([*runs, finish])),
             ]
         work.append(_succeeds(_get(failed)))  # only now: others wait for each share
         after = before + tirx.IntImm("uint64", len(steps))
@@ -252,6 +255,10 @@ def _succeeds(result: Any) -> Any:
     # 0.27's Python names the first two arguments the wrong way round.
     kind, message = tvm.ir.StringImm("RuntimeError"), tvm.ir.StringImm("a kernel failed")
     return tirx.AssertStmt(result == 0, kind, [message])
+
+
+def _team(function: str, *arguments: Any) -> Any:
+    return tirx.Evaluate(tirx.call_extern("int32", f"{function}{BARE}", *arguments))
 
 
 def _parallel(index: Any, extent: Any, body: Any) -> Any:

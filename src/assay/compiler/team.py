@@ -34,13 +34,17 @@ _PAUSE = {
 
 
 def team_code(arch: str) -> str:
-    """Return LLVM IR that defines ``CLAIM`` and ``FINISH`` for an architecture."""
+    """Return LLVM IR that defines ``CLAIM`` and ``FINISH`` for an architecture.
+
+    TVM has LLVM copy them to wherever they are called. A call that must not be duplicated keeps
+    the functions that they are copied to where they are.
+    """
     declaration, pause = _PAUSE.get(arch, ("", ""))
     return f"""
 declare i32 @sched_yield()
 {declaration}
 
-define internal ptr @assay_word(i64 %team, i32 %share) alwaysinline {{
+define internal ptr @assay_word(i64 %team, i32 %share) {{
   %wide = zext i32 %share to i64
   %offset = mul i64 %wide, {TEAM_STRIDE}
   %address = add i64 %team, %offset
@@ -48,7 +52,7 @@ define internal ptr @assay_word(i64 %team, i32 %share) alwaysinline {{
   ret ptr %word
 }}
 
-define internal i1 @assay_try(ptr %word, i64 %claimed) alwaysinline {{
+define internal i1 @assay_try(ptr %word, i64 %claimed) {{
   %old = load atomic i64, ptr %word acquire, align 8
   %open = icmp ult i64 %old, %claimed
   br i1 %open, label %claim, label %end
@@ -61,7 +65,7 @@ end:
   ret i1 %result
 }}
 
-define internal i32 @{CLAIM}(i64 %team, i64 %step, i32 %own, i32 %shares) noinline {{
+define internal i32 @{CLAIM}(i64 %team, i64 %step, i32 %own, i32 %shares) {{
 entry:
   %done = shl i64 %step, 1
   %claimed = sub i64 %done, 1
@@ -109,13 +113,13 @@ rest:
   {pause}
   br label %again
 yield:
-  %ignored = call i32 @sched_yield()
+  %ignored = call i32 @sched_yield() noduplicate
   br label %again
 again:
   br label %wait
 }}
 
-define internal i32 @{FINISH}(i64 %team, i64 %step, i32 %share, i32 %own, i32 %shares) noinline {{
+define internal i32 @{FINISH}(i64 %team, i64 %step, i32 %share, i32 %own, i32 %shares) {{
   %done = shl i64 %step, 1
   %word = call ptr @assay_word(i64 %team, i32 %share)
   store atomic i64 %done, ptr %word release, align 8

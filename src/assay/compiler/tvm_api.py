@@ -5,16 +5,12 @@ Written for TVM 0.27. Everything that would have to be revisited for another ver
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from math import prod
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy.typing as npt
-
-_PIPELINE = "assay"
 
 
 def make_target(fields: dict[str, Any]) -> Any:
@@ -82,92 +78,6 @@ def lowering_passes(target: Any) -> list[Any]:
         *pipeline.dataflow_lower_passes(target),
         *pipeline.finalize_passes(target),
     ]
-
-
-def build_executable(mod: Any, target: Any, entry: EntryMaker | None = None) -> Any:
-    """Generate code for a module that :func:`lowering_passes` went over.
-
-    ``entry`` is given the kernels that its functions are to replace.
-    """
-    from tvm import relax
-
-    pipeline = _registered_pipeline(entry)
-    return relax.build(mod, target, relax_pipeline=None, tir_pipeline=pipeline)
-
-
-def build_kernels(mod: Any, target: Any) -> Any:
-    """Generate code for a module of kernels alone, as :func:`build_executable` does."""
-    import tvm
-
-    return tvm.tirx.build(mod, target, _registered_pipeline())
-
-
-@dataclass(frozen=True)
-class EntryMaker:
-    """What to do with some kernels of a module just before their calling convention is fixed.
-
-    ``make`` takes the kernels by their variables and returns the functions that replace them.
-    """
-
-    kernels: frozenset[str]
-    make: Callable[[dict[Any, Any]], dict[Any, Any]]
-
-
-def _registered_pipeline(entry: EntryMaker | None = None) -> str:
-    from tvm.tirx import compilation_pipeline
-
-    compilation_pipeline.PIPELINE_MAP[_PIPELINE] = partial(_kernel_pipeline, entry)
-    return _PIPELINE
-
-
-def _kernel_pipeline(entry: EntryMaker | None) -> tuple[Any, Any, Any]:
-    """TVM's pipeline for loops that were scheduled, a short one for those written as they run.
-
-    Half the time of compiling a kernel goes into passes that can change nothing in it (compacting
-    buffers, hoisting conditions), or nothing that LLVM does not do (common subexpressions).
-    """
-    import tvm
-    from tvm import s_tir, tirx
-
-    usual, finalize_host, finalize_device = tirx.get_tir_pipeline("s_tir")
-    short = tvm.transform.Sequential(
-        [
-            s_tir.transform.ConvertBlocksToOpaque(),
-            s_tir.transform.LowerOpaqueBlock(),
-            tirx.transform.FlattenBuffer(),
-            tirx.transform.StmtSimplify(),
-            tirx.transform.VerifyMemory(),
-            tirx.transform.AnnotateEntryFunc(),
-            tirx.transform.SplitHostDevice(),
-            tirx.transform.MakePackedAPI(),
-        ]
-    )
-
-    legalize = [tirx.transform.FP8StorageLegalize(), tirx.transform.BF16StorageLegalize()]
-
-    @tvm.transform.module_pass(opt_level=0, name="LowerKernels")
-    def run(mod: Any, _context: Any) -> Any:
-        lowered = mod.clone()
-        held: dict[Any, Any] = {}
-        for passes, own in ((short, True), (usual, False)):
-            part = {
-                var: function
-                for var, function in mod.functions_items()
-                if bool((function.attrs or {}).get("assay.kernel")) == own
-            }
-            kept = {v: f for v, f in part.items() if entry and str(v.name_hint) in entry.kernels}
-            if kept:  # a function without a symbol is given no calling convention
-                private = {var: f.without_attr("global_symbol") for var, f in kept.items()}
-                with tvm.transform.PassContext(disabled_pass=[p.info.name for p in legalize]):
-                    held.update(passes(tvm.IRModule(private)).functions_items())
-            if rest := {var: f for var, f in part.items() if var not in kept}:
-                lowered.update(passes(tvm.IRModule(rest)))
-        if entry and held:
-            ends = tvm.transform.Sequential([tirx.transform.MakePackedAPI(), *legalize])
-            lowered.update(ends(tvm.IRModule(entry.make(held))))
-        return lowered
-
-    return run, finalize_host, finalize_device
 
 
 def op_calls(function: Any) -> list[Any]:

@@ -25,6 +25,7 @@ from assay.runtimes.huge_pages import use_huge_pages
 from assay.runtimes.tvm_library import (
     array_of,
     global_function,
+    load_code,
     load_library,
     tensor_of,
     virtual_machine,
@@ -174,7 +175,8 @@ def open_build(
 ) -> TVMRuntime:
     """Run a build from memory, without saving it first; ArtifactError if it is not for here."""
     _prepare_machine(build.manifest.model_name, build.manifest)
-    module, constants = build.executable.jit(), unpack(build.data, build.manifest.constants)
+    module = load_code(build.executable.library)
+    constants = unpack(build.data, build.manifest.constants)
     return TVMRuntime(module, build.manifest, constants, threads, name, entry)
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -49,15 +51,31 @@ def load_library(path: str | Path, size: int | None = None) -> Any:
     is unloaded with the last thing that belongs to the module: TVM's own function keeps all modules
     until the process ends, which would be all of a library for each time that it is loaded.
     """
-    import tvm_ffi
-
-    load_runtime()
-    with TemporaryDirectory(prefix="assay-") as folder:
-        copy = Path(folder) / f"{Path(folder).name}.so"
+    with _fresh_file() as copy:
         shutil.copyfile(path, copy)
         if size is not None:
             os.truncate(copy, size)
-        return tvm_ffi.load_module(str(copy), keep_module_alive=False)
+        return _load(copy)
+
+
+def load_code(library: bytes) -> Any:
+    """Load a shared library as :func:`load_library` does, from memory."""
+    with _fresh_file() as file:
+        file.write_bytes(library)
+        return _load(file)
+
+
+@contextmanager
+def _fresh_file() -> Iterator[Path]:
+    with TemporaryDirectory(prefix="assay-") as folder:
+        yield Path(folder) / f"{Path(folder).name}.so"
+
+
+def _load(path: Path) -> Any:
+    import tvm_ffi
+
+    load_runtime()
+    return tvm_ffi.load_module(str(path), keep_module_alive=False)
 
 
 def virtual_machine(module: Any) -> Any:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from assay import cpu
-from assay.cpu import ROOT, cpu_flags
+from assay.cpu import ROOT, cpu_flags, usable_cores
 
 __all__ = ["RELEVANT_FLAGS", "cpu_flags", "machine_facts", "usable_cores", "versions"]
 
@@ -60,13 +60,6 @@ def machine_facts(root: Path = ROOT) -> dict[str, Any]:
         "kernel": platform.release(),
         "python": platform.python_version(),
     }
-
-
-def usable_cores() -> int:
-    """Return how many cores this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def versions() -> dict[str, str]:

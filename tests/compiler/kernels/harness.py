@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 import tvm
 
-from assay.compiler import tvm_api
+from assay.compiler.codegen import build_kernels
 from assay.compiler.target import resolve_target
 from assay.compiler.tiles import allow_tiles
 from assay.errors import TargetError
@@ -41,7 +41,7 @@ def isa(text):
 
 
 def compile_kernel(function, text, name="kernel"):
-    return tvm_api.build_kernels(tvm.IRModule({name: function}), target(text).tuned())
+    return build_kernels(tvm.IRModule({name: function}), target(text).tuned())
 
 
 def run(function, text, inputs, output_shape, name="kernel", replaced=None):
