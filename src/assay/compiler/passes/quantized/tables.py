@@ -12,7 +12,6 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.special import erf, expit
 
 from assay.compiler import tvm_api
 from assay.compiler.kernels.int8.lookup import Lookup
@@ -23,6 +22,19 @@ from assay.compiler.passes.quantized.operator import QuantizedOperator
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+
+def _erf(x: Any) -> Any:
+    from scipy.special import erf  # a quarter of a second that few models need
+
+    return erf(x)
+
+
+def _expit(x: Any) -> Any:
+    from scipy.special import expit
+
+    return expit(x)
+
+
 _GELU = np.float32(np.sqrt(2 / np.pi))
 _FUNCTIONS: Mapping[str, Callable[..., Any]] = MappingProxyType(
     {
@@ -31,7 +43,7 @@ _FUNCTIONS: Mapping[str, Callable[..., Any]] = MappingProxyType(
         "ceil": np.ceil,
         "cos": np.cos,
         "divide": np.divide,
-        "erf": erf,
+        "erf": _erf,
         "exp": np.exp,
         "floor": np.floor,
         "log": np.log,
@@ -39,15 +51,15 @@ _FUNCTIONS: Mapping[str, Callable[..., Any]] = MappingProxyType(
         "minimum": np.minimum,
         "multiply": np.multiply,
         "negative": np.negative,
-        "nn.gelu": lambda x: x * np.float32(0.5) * (1 + erf(x * np.float32(np.sqrt(0.5)))),
+        "nn.gelu": lambda x: x * np.float32(0.5) * (1 + _erf(x * np.float32(np.sqrt(0.5)))),
         "nn.gelu_tanh": lambda x: (
             x * np.float32(0.5) * (1 + np.tanh(_GELU * (x + np.float32(0.044715) * x**3)))
         ),
         "nn.relu": lambda x: np.maximum(x, np.float32(0)),
-        "nn.silu": lambda x: x * expit(x),
+        "nn.silu": lambda x: x * _expit(x),
         "power": np.power,
         "rsqrt": lambda x: np.float32(1) / np.sqrt(x),
-        "sigmoid": expit,
+        "sigmoid": _expit,
         "sign": np.sign,
         "sin": np.sin,
         "sqrt": np.sqrt,
