@@ -177,3 +177,23 @@ def test_any_small_problem(text, batch, height, width, in_c, out_c, stride, inpu
     epilogue = Epilogue(tuple(steps))
     problem = pointwise_problem(batch, height, width, in_c, out_c, stride, epilogue=epilogue)
     check(replace(problem, input_gate=input_gate), text)
+
+
+@settings(max_examples=15, deadline=None, derandomize=True)
+@given(
+    text=st.sampled_from(TARGETS),
+    batch=st.integers(1, 2),
+    height=st.integers(1, 12),
+    width=st.integers(1, 12),
+    in_c=st.integers(1, 70),
+    out_c=st.integers(1, 90),
+    stride=st.integers(1, 2),
+    l2_bytes=st.sampled_from([1 << 10, 1 << 13]),
+    steps=st.lists(st.sampled_from([bias(), residual(), gate(), clip(-1, 1)]), max_size=3),
+)
+def test_any_problem_larger_than_the_caches(
+    text, batch, height, width, in_c, out_c, stride, l2_bytes, steps
+):
+    epilogue = Epilogue(tuple(steps))
+    problem = pointwise_problem(batch, height, width, in_c, out_c, stride, epilogue=epilogue)
+    check_conv2d(pointwise, problem, text, caches={"l1_bytes": 1 << 10, "l2_bytes": l2_bytes})

@@ -3,23 +3,27 @@
 import re
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from assay.compiler.kernels import depthwise, direct, pointwise, winograd
+from assay.compiler.kernels.builder import KernelBuilder
 from assay.compiler.kernels.epilogue import Epilogue, bias, residual
 from assay.compiler.kernels.nchw import convolution as nchw_convolution
 from assay.compiler.kernels.nchw import depthwise as nchw_depthwise
 from assay.compiler.kernels.nchw import direct as nchw_direct
 from assay.compiler.kernels.nchw import pointwise as nchw_pointwise
 from assay.compiler.kernels.next_panel import next_panel
+from assay.compiler.kernels.next_tile import sum_in_parts
 from assay.compiler.kernels.problem import Conv2d
-from tests.compiler.kernels.harness import TARGETS, check_conv2d, isa
+from tests.compiler.kernels.harness import TARGETS, check_conv2d, isa, run
 
 SMALL = {"l1_bytes": 1024, "l2_bytes": 2048}
 EPILOGUE = Epilogue((bias(), residual()))
 BOTH, WRITTEN, REUSED = {"input", "output"}, {"output"}, {"output", "weights"}
 CASES = {
     "one panel": (pointwise, Conv2d(2, 5, 7, 48, 5, 7, 3, 1, 1, epilogue=EPILOGUE), BOTH),
+    "shallow": (pointwise, Conv2d(1, 19, 7, 3, 19, 7, 3, 1, 1, epilogue=EPILOGUE), BOTH),
     "one tile": (pointwise, Conv2d(1, 1, 2, 300, 1, 2, 3, 1, 1, epilogue=EPILOGUE), BOTH),
     "panels": (pointwise, Conv2d(1, 5, 7, 9, 5, 7, 291, 1, 1, epilogue=EPILOGUE), REUSED),
     "stride": (pointwise, Conv2d(1, 9, 9, 40, 5, 5, 37, 1, 1, 2, 2, epilogue=EPILOGUE), WRITTEN),
@@ -69,6 +73,14 @@ def test_tensors_that_outgrow_the_cache_are_asked_for(text, name):
 
 
 @pytest.mark.parametrize("text", TARGETS)
+@pytest.mark.parametrize("depth", [15, 32, 50])
+def test_results_are_asked_for_in_parts_of_the_depth(text, depth):
+    problem = Conv2d(1, 5, 7, depth, 5, 7, 291, 1, 1, epilogue=EPILOGUE)
+    caches = {"l1_bytes": 1024, "l2_bytes": 1 << 14}
+    assert asked_for(check_conv2d(pointwise, problem, text, caches=caches)) == REUSED
+
+
+@pytest.mark.parametrize("text", TARGETS)
 @pytest.mark.parametrize("name", IN_PLANES)
 def test_tensors_in_planes_are_asked_for(text, name):
     (height, width), (inputs, outputs), expected = IN_PLANES[name]
@@ -111,3 +123,24 @@ def test_the_tiles_of_a_panel_ask_for_all_of_the_next_one(depth, columns, tiles,
             ahead.ask(recorder, step, steps)
     behind = range(start + size, start + 2 * size)
     assert recorder.asked == {place // 16 for place in behind}
+
+
+@pytest.mark.parametrize("rows", [1, 2, 6, 28])
+@pytest.mark.parametrize("depth", [1, 15, 16, 32, 47, 50, 100])
+def test_a_tile_takes_each_step_once_and_asks_for_all_rows_of_the_next_one(rows, depth):
+    b = KernelBuilder()
+    unused = b.parameter("unused", (1,))
+    marks = b.parameter("marks", (depth,))
+    with b.serial(depth) as step:
+        b.store(marks, step, b.load(unused, 0))
+    tile = b.registers(rows, (4,))
+    tile.clear()
+    asked = []
+
+    def add(step):
+        b.store(marks, step, b.load(marks, step) + 1.0)
+
+    sum_in_parts(b, tile, depth, lambda first, end: asked.extend(range(first, end)), add)
+    found = run(b.function("kernel"), "native", [np.zeros(1, np.float32)], (depth,))
+    assert (found == 1).all()
+    assert asked == list(range(rows))

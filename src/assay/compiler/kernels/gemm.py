@@ -24,6 +24,7 @@ from assay.compiler.kernels.epilogue import Epilogue
 from assay.compiler.kernels.epilogue_writer import LINE_FLOATS, EpilogueWriter, Pixels
 from assay.compiler.kernels.microkernel import add_outer_product
 from assay.compiler.kernels.next_panel import NextPanel, next_panel
+from assay.compiler.kernels.next_tile import sum_in_parts
 from assay.compiler.kernels.panels import PanelRun, packed_columns, panel_count, split_columns
 from assay.compiler.kernels.splits import EvenSplit, split_evenly
 from assay.compiler.kernels.tiles import choose_tile
@@ -73,7 +74,7 @@ class Plan:
     A block is multiplied by one panel after the other: ``block_strips`` strips, or ``block_tiles``
     tiles of a single one. ``only_block`` says that there is no other; threads share out its tiles
     then. ``fetch_inputs`` asks for the inputs of the next tile, ``fetch_outputs`` for where results
-    go, ``fetch_weights`` for the next panel.
+    go, of the next tile if there are several panels, ``fetch_weights`` for the next panel.
     """
 
     runs: tuple[PanelRun, ...]
@@ -85,6 +86,11 @@ class Plan:
     fetch_inputs: bool
     fetch_outputs: bool
     fetch_weights: bool
+
+    @property
+    def fetch_next_outputs(self) -> bool:
+        """Whether a tile asks for where the results of the next one go, not its own."""
+        return self.fetch_outputs and panel_count(self.runs) > 1
 
     @property
     def strip_blocks(self) -> int:
@@ -257,22 +263,34 @@ class _ProductWriter:
         packed = b.let(packed)
         column = b.let(run.start + panel * width)
         pixels = Pixels(b.let(strip * strips.length + row), 1, rows)
-        if self.plan.fetch_outputs:
+        plan, last = self.plan, product.rows - rows
+        if plan.fetch_outputs and not plan.fetch_next_outputs:
             self.epilogue.prefetch_tile(self.output, pixels, column, run.vectors)
-        last = (product.rows - rows) * depth
-        following = b.let(minimum(start + rows * depth, last)) if self.plan.fetch_inputs else None
+        following = b.let(minimum(start + rows * depth, last * depth)) if plan.fetch_inputs else 0
+        next_pixel = b.let(minimum(pixels.corner + rows, last))
 
         tile = b.registers(rows, run.widths)
         self.epilogue.start_tile(tile, column, run.vectors)
-        with b.serial(depth, carry=tile) as k:
+
+        def ask(first: int, end: int) -> None:
+            there = Pixels(next_pixel + first, 1, end - first)
+            self.epilogue.prefetch_tile(self.output, there, column, run.vectors)
+
+        def add(k: Expr) -> None:
             if ahead is not None:
                 ahead.ask(b, k)
-            if following is not None:
+            if plan.fetch_inputs:
                 for offset in range(0, rows, LINE_FLOATS):
                     b.prefetch(self.source, following + k * rows + offset)
             inputs = [(i, start + k + i * strips.row_step) for i in range(rows)]
             weights = (self.weights, packed + k * width)
             add_outer_product(b, tile, run, weights, (self.source, inputs))
+
+        if plan.fetch_next_outputs:
+            sum_in_parts(b, tile, depth, ask, add)
+        else:
+            with b.serial(depth, carry=tile) as k:
+                add(k)
         self.epilogue.write_tile(tile, self.output, pixels, batch, column, run.vectors)
 
 
