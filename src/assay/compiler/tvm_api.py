@@ -1,6 +1,7 @@
 """TVM's moving parts, in one place: names that change between versions and corners that bite.
 
-Written for TVM 0.27. Everything that would have to be revisited for another version is here.
+Written for TVM 0.27. What would have to be revisited for another version is here and in
+:mod:`assay.compiler.codegen`.
 """
 
 from __future__ import annotations
