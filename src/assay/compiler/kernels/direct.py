@@ -23,7 +23,7 @@ from assay.compiler.kernels.panels import (
     split_columns,
 )
 from assay.compiler.kernels.problem import Conv2d
-from assay.compiler.kernels.tiles import choose_tile
+from assay.compiler.kernels.tiles import choose_tile, steps_per_turn
 from assay.compiler.kernels.windows import OutputTiles, tile_outputs
 from assay.compiler.kernels.work import Sharing, choose_sharing, task_count
 from assay.compiler.target import Isa
@@ -31,12 +31,6 @@ from assay.compiler.target import Isa
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-# Two steps save half of the loop's own instructions: a 3x3x256 layer of 7x7 pixels took 0.73 of the
-# time on Cascade Lake. With more steps or more rows LLVM loads inputs so far ahead that sums are
-# spilled, as it does with two where products take registers.
-_STEPS = 2
-_MANY_ROWS = 10
 
 
 def applicable(problem: Conv2d) -> bool:
@@ -122,7 +116,7 @@ def make_plan(p: Conv2d, isa: Isa, parallel: int) -> Plan:
     if sharing == "rows" and p.batch < tasks and not only_block:
         block_rows = min(block_rows, -(-p.out_h // tasks))
     fetch_outputs = moved > isa.l2_bytes
-    steps = _STEPS if isa.fma and tile.rows <= _MANY_ROWS else 1
+    steps = steps_per_turn(isa, tile.rows)
     plan = Plan(runs, tiles, steps, block_rows, only_block, sharing, fetch_outputs, False)
     reused = weight_bytes > isa.l1_bytes and plan.tiles_per_panel > 1
     return replace(plan, fetch_weights=reused and panel_parts > 1)

@@ -25,7 +25,7 @@ from assay.compiler.kernels.next_panel import next_panel
 from assay.compiler.kernels.panels import PanelRun, pack_panels, packed_columns, split_columns
 from assay.compiler.kernels.problem import Conv2d, Layout
 from assay.compiler.kernels.splits import EvenSplit, split_evenly
-from assay.compiler.kernels.tiles import PIPES, choose_tile
+from assay.compiler.kernels.tiles import PIPES, choose_tile, steps_per_turn
 from assay.compiler.kernels.windows import Window
 from assay.compiler.kernels.winograd_tiles import TileWriter
 from assay.compiler.kernels.winograd_transforms import transform_weights
@@ -129,7 +129,8 @@ def _each_tile(
 class Plan:
     """Outputs along a tile's side, tiles in all, tiles per block, panels, register tiles' rows.
 
-    Threads share out the blocks, or the rows of one block after the other.
+    A turn of the innermost loop takes ``steps`` of depth, if that is a multiple of them. Threads
+    share out the blocks, or the rows of one block after the other.
     """
 
     outputs: int
@@ -137,6 +138,7 @@ class Plan:
     block: int
     runs: tuple[PanelRun, ...]
     rows: EvenSplit
+    steps: int
     sharing: _Sharing
 
     @property
@@ -197,7 +199,8 @@ def make_plan(
     if by_rows:
         rows = EvenSplit(block, min(block, -(-rows.tiles // tasks) * tasks))
     sharing: _Sharing = "nothing" if tasks == 1 else "rows" if by_rows else "blocks"
-    return Plan(outputs, strips * size, block, runs, rows, sharing)
+    steps = steps_per_turn(isa, runs_tile.rows)
+    return Plan(outputs, strips * size, block, runs, rows, steps, sharing)
 
 
 def multiply(
@@ -207,6 +210,7 @@ def multiply(
     depth, columns = p.in_c, packed_columns(plan.runs)
     data_step, sums_step = plan.step(p.in_c), plan.step(p.out_c)
     fetch, shared = plan.rows.tiles > 1, plan.sharing == "rows"
+    steps = plan.steps if depth % plan.steps == 0 else 1
 
     def tile(
         run: PanelRun, position: Expr, panel: Expr, number: Expr, first: Expr, rows: int
@@ -219,11 +223,13 @@ def multiply(
         ahead = next_panel(b, weights, packed, size, share) if fetch else None
         registers = b.registers(rows, run.widths)
         registers.clear()
-        with b.serial(depth, carry=registers) as k:
+        with b.serial(depth // steps, carry=registers) as turn:
             if ahead is not None:
-                ahead.ask(b, k)
-            inputs = [(i, source + i * depth + k) for i in range(rows)]
-            add_outer_product(b, registers, run, (weights, packed + k * width), (data, inputs))
+                ahead.ask(b, turn * steps, steps)
+            for k in range(steps):
+                row = packed + (turn * (steps * width) + k * width)
+                inputs = [(i, source + (turn * steps + (i * depth + k))) for i in range(rows)]
+                add_outer_product(b, registers, run, (weights, row), (data, inputs))
         for i in range(rows):
             for q, (offset, lanes) in enumerate(run.vectors):
                 place = target + i * p.out_c + offset
