@@ -11,7 +11,8 @@ from assay.compiler.codegen import share_out
 from assay.compiler.entry_names import BARE, ENTRY
 from assay.compiler.kernels import work
 from assay.data import DIGITS_FP32
-from assay.runtimes.tvm import open_build
+from assay.runtimes.tvm import open_build, open_tvm
+from tests.builder import GraphBuilder
 
 _SECTION_FIELDS = ((4, 4), (24, 8), (32, 8), (40, 4))  # type, offset, size, link
 
@@ -75,3 +76,16 @@ def test_the_same_library_each_time_with_nothing_of_the_parts_to_see(target, mon
     table = exported(one.executable.library)
     assert f"__tvm_ffi_{ENTRY}" in table
     assert not [name for name in table if name.endswith(BARE)]
+
+
+def test_a_network_without_kernels_is_a_library_too(tmp_path):
+    graph = GraphBuilder()
+    x = graph.input("x", (3, 4))
+    graph.output(x)
+    (tmp_path / "model.tflite").write_bytes(graph.build())
+    build = assay.compile(tmp_path / "model.tflite")
+    assert not build.manifest.kernels
+    build.save(tmp_path / "model.so")
+    value = np.arange(12, dtype=np.float32).reshape(3, 4)
+    for runtime in (open_build(build), open_tvm(tmp_path / "model.so")):
+        np.testing.assert_array_equal(runtime(value), value)

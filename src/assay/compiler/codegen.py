@@ -85,7 +85,7 @@ def build_executable(mod: Any, target: Any, entry: EntryMaker | None = None) -> 
     """
     builder = relax.ExecBuilder()
     kernels = vm_build._filter_tir(vm_build._vmcodegen(builder, mod))
-    library, *others = _generate(kernels, target, entry) if kernels else [None]
+    library, *others = _generate(kernels or tvm.IRModule({}), target, entry)
     machine = vm_build._ffi_api.VMLink(builder, target, library, [], {})
     return Executable(relax.VMExecutable(machine), others)
 
