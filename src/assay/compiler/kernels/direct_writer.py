@@ -26,12 +26,11 @@ from assay.compiler.kernels.epilogue_writer import Pixels, ResultWriter
 from assay.compiler.kernels.microkernel import add_outer_product
 from assay.compiler.kernels.next_panel import next_panel
 from assay.compiler.kernels.problem import Conv2d
+from assay.compiler.kernels.tiles import FEW_TURNS
 from assay.compiler.kernels.windows import OutputTiles
 
 if TYPE_CHECKING:
     from assay.compiler.kernels.direct import Plan
-
-_FEW_TURNS = 16  # of a loop that LLVM would unroll completely
 
 
 @dataclass(frozen=True)
@@ -263,7 +262,7 @@ class DirectWriter:
     def _turns(self, tile: RegisterTile, lines: Expr, turns: int) -> Iterator[tuple[Expr, Expr]]:
         """Loop over lines, and over the turns of each; yields the numbers of both."""
         b = self.b
-        if turns >= _FEW_TURNS:
+        if turns >= FEW_TURNS:
             with b.serial(lines, carry=tile) as line, b.serial(turns, carry=tile) as turn:
                 yield line, turn
             return

@@ -27,7 +27,7 @@ from assay.compiler.kernels.next_panel import NextPanel, next_panel
 from assay.compiler.kernels.next_tile import sum_in_parts
 from assay.compiler.kernels.panels import PanelRun, packed_columns, panel_count, split_columns
 from assay.compiler.kernels.splits import EvenSplit, split_evenly
-from assay.compiler.kernels.tiles import choose_tile
+from assay.compiler.kernels.tiles import choose_tile, steps_per_turn, steps_that_fit
 from assay.compiler.kernels.work import Sharing, choose_sharing, task_count
 from assay.compiler.target import Isa
 
@@ -71,6 +71,7 @@ class Product:
 class Plan:
     """A product cut up: column panels, row tiles of each strip, threads.
 
+    A turn of the innermost loop takes ``steps`` of depth, if they fit.
     A block is multiplied by one panel after the other: ``block_strips`` strips, or ``block_tiles``
     tiles of a single one. ``only_block`` says that there is no other; threads share out its tiles
     then. ``fetch_inputs`` asks for the inputs of the next tile, ``fetch_outputs`` for where results
@@ -79,6 +80,7 @@ class Plan:
 
     runs: tuple[PanelRun, ...]
     tiles: EvenSplit
+    steps: int
     block_strips: int
     block_tiles: int
     only_block: bool
@@ -137,6 +139,7 @@ def make_plan(isa: Isa, product: Product, parallel: int) -> Plan:
     return Plan(
         runs,
         tiles,
+        steps_per_turn(isa, tile.rows),
         block_strips,
         block_tiles,
         only_block,
@@ -264,6 +267,7 @@ class _ProductWriter:
         column = b.let(run.start + panel * width)
         pixels = Pixels(b.let(strip * strips.length + row), 1, rows)
         plan, last = self.plan, product.rows - rows
+        steps = steps_that_fit(plan.steps, depth)
         if plan.fetch_outputs and not plan.fetch_next_outputs:
             self.epilogue.prefetch_tile(self.output, pixels, column, run.vectors)
         following = b.let(minimum(start + rows * depth, last * depth)) if plan.fetch_inputs else 0
@@ -276,21 +280,23 @@ class _ProductWriter:
             there = Pixels(next_pixel + first, 1, end - first)
             self.epilogue.prefetch_tile(self.output, there, column, run.vectors)
 
-        def add(k: Expr) -> None:
+        def add(turn: Expr) -> None:
+            first = b.let(turn * steps)
             if ahead is not None:
-                ahead.ask(b, k)
+                ahead.ask(b, first, steps)
             if plan.fetch_inputs:
-                for offset in range(0, rows, LINE_FLOATS):
-                    b.prefetch(self.source, following + k * rows + offset)
-            inputs = [(i, start + k + i * strips.row_step) for i in range(rows)]
-            weights = (self.weights, packed + k * width)
-            add_outer_product(b, tile, run, weights, (self.source, inputs))
+                for offset in range(0, rows * steps, LINE_FLOATS):
+                    b.prefetch(self.source, following + first * rows + offset)
+            for k in range(steps):
+                inputs = [(i, start + first + (i * strips.row_step + k)) for i in range(rows)]
+                weights = (self.weights, packed + first * width + k * width)
+                add_outer_product(b, tile, run, weights, (self.source, inputs))
 
         if plan.fetch_next_outputs:
-            sum_in_parts(b, tile, depth, ask, add)
+            sum_in_parts(b, tile, depth // steps, ask, add)
         else:
-            with b.serial(depth, carry=tile) as k:
-                add(k)
+            with b.serial(depth // steps, carry=tile) as turn:
+                add(turn)
         self.epilogue.write_tile(tile, self.output, pixels, batch, column, run.vectors)
 
 

@@ -11,26 +11,26 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from assay.compiler.kernels.builder import Expr, KernelBuilder, RegisterTile
+from assay.compiler.kernels.tiles import FEW_TURNS
 
 MOST_PARTS = 3  # more gain nothing
-LEAST_STEPS = 16  # of a part: LLVM unrolls shorter loops, and then runs out of registers
 
 
 def sum_in_parts(
     b: KernelBuilder,
     tile: RegisterTile,
-    depth: int,
+    turns: int,
     ask: Callable[[int, int], None],
     add: Callable[[Expr], None],
 ) -> None:
-    """Let ``add`` add each step of depth to a tile, in parts.
+    """Let ``add`` add ``turns`` steps of depth to a tile, in parts.
 
     Before each part, ``ask`` asks for some of as many rows as the tile has, from the first to
     before the second.
     """
-    parts = max(1, min(MOST_PARTS, tile.rows, depth // LEAST_STEPS))
+    parts = max(1, min(MOST_PARTS, tile.rows, turns // FEW_TURNS))
     for part in range(parts):
         ask(tile.rows * part // parts, tile.rows * (part + 1) // parts)
-        first, end = depth * part // parts, depth * (part + 1) // parts
-        with b.serial(end - first, carry=tile) as step:
-            add(step + first)
+        first, end = turns * part // parts, turns * (part + 1) // parts
+        with b.serial(end - first, carry=tile) as turn:
+            add(turn + first)

@@ -33,6 +33,7 @@ MOST_SUMS = 0.75  # of the registers; for a single vector, broadcasts are operan
 # inputs so far ahead that sums are spilled, as it does with two where products take registers.
 STEPS_PER_TURN = 2
 MANY_ROWS = 10
+FEW_TURNS = 16  # LLVM unrolls loops of fewer turns completely, with the same effect
 MOST_VECTORS = 8  # wider panels than this gain nothing: a tile of one row then hides the latency
 
 
@@ -47,6 +48,11 @@ class RegisterTile:
 def steps_per_turn(isa: Isa, rows: int) -> int:
     """Return how many steps of depth a turn of the innermost loop takes, for tiles of ``rows``."""
     return STEPS_PER_TURN if isa.fma and rows <= MANY_ROWS else 1
+
+
+def steps_that_fit(steps: int, depth: int) -> int:
+    """Return ``steps`` if they go into ``depth`` and leave a loop that stays one, else 1."""
+    return steps if depth % steps == 0 and depth >= steps * FEW_TURNS else 1
 
 
 def registers_needed(isa: Isa, rows: int, vectors: int) -> int:

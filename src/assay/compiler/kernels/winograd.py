@@ -25,7 +25,7 @@ from assay.compiler.kernels.next_panel import next_panel
 from assay.compiler.kernels.panels import PanelRun, pack_panels, packed_columns, split_columns
 from assay.compiler.kernels.problem import Conv2d, Layout
 from assay.compiler.kernels.splits import EvenSplit, split_evenly
-from assay.compiler.kernels.tiles import PIPES, choose_tile, steps_per_turn
+from assay.compiler.kernels.tiles import PIPES, choose_tile, steps_per_turn, steps_that_fit
 from assay.compiler.kernels.windows import Window
 from assay.compiler.kernels.winograd_tiles import TileWriter
 from assay.compiler.kernels.winograd_transforms import transform_weights
@@ -129,8 +129,8 @@ def _each_tile(
 class Plan:
     """Outputs along a tile's side, tiles in all, tiles per block, panels, register tiles' rows.
 
-    A turn of the innermost loop takes ``steps`` of depth, if that is a multiple of them. Threads
-    share out the blocks, or the rows of one block after the other.
+    A turn of the innermost loop takes ``steps`` of depth, if they fit. Threads share
+    out the blocks, or the rows of one block after the other.
     """
 
     outputs: int
@@ -210,7 +210,7 @@ def multiply(
     depth, columns = p.in_c, packed_columns(plan.runs)
     data_step, sums_step = plan.step(p.in_c), plan.step(p.out_c)
     fetch, shared = plan.rows.tiles > 1, plan.sharing == "rows"
-    steps = plan.steps if depth % plan.steps == 0 else 1
+    steps = steps_that_fit(plan.steps, depth)
 
     def tile(
         run: PanelRun, position: Expr, panel: Expr, number: Expr, first: Expr, rows: int
