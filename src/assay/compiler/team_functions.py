@@ -16,8 +16,8 @@ def team_functions(arch: str, attrs: Any) -> dict[Any, Any]:
     """Return functions for any part of a library to call, by variable: ``CLAIM`` and ``FINISH``.
 
     Their names end with ``BARE``, and they write their result to where a last argument points, as
-    those that TVM makes return nothing but 0. Copied to each step of an inference, their code would
-    take LLVM half as long as all kernels of a MobileNetV2.
+    those that TVM makes return nothing but 0. A copy of their code in each step of an inference
+    would take LLVM long.
     """
     made = {}
     code = tvm.ir.StringImm(team_code(arch))
