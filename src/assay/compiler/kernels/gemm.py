@@ -71,11 +71,11 @@ class Product:
 class Plan:
     """A product cut up: column panels, row tiles of each strip, threads.
 
-    A turn of the innermost loop takes ``steps`` of depth, if they fit.
     A block is multiplied by one panel after the other: ``block_strips`` strips, or ``block_tiles``
     tiles of a single one. ``only_block`` says that there is no other; threads share out its tiles
-    then. ``fetch_inputs`` asks for the inputs of the next tile, ``fetch_outputs`` for where results
-    go, of the next tile if there are several panels, ``fetch_weights`` for the next panel.
+    then. A turn of the innermost loop takes ``steps`` of depth, if they fit. ``fetch_inputs`` asks
+    for the inputs of the next tile, ``fetch_outputs`` for where results go, of the next tile if
+    there are several panels, ``fetch_weights`` for the next panel.
     """
 
     runs: tuple[PanelRun, ...]
@@ -271,7 +271,7 @@ class _ProductWriter:
         if plan.fetch_outputs and not plan.fetch_next_outputs:
             self.epilogue.prefetch_tile(self.output, pixels, column, run.vectors)
         following = b.let(minimum(start + rows * depth, last * depth)) if plan.fetch_inputs else 0
-        next_pixel = b.let(minimum(pixels.corner + rows, last))
+        next_pixel = b.let(minimum(pixels.corner + rows, last)) if plan.fetch_next_outputs else 0
 
         tile = b.registers(rows, run.widths)
         self.epilogue.start_tile(tile, column, run.vectors)
