@@ -10,9 +10,9 @@ from assay.compiler import codegen
 from assay.compiler.codegen import share_out
 from assay.compiler.entry_names import BARE, ENTRY
 from assay.compiler.kernels import work
-from assay.data import DIGITS_FP32
 from assay.runtimes.tvm import open_build, open_tvm
 from tests.builder import GraphBuilder
+from tests.compiler.test_static_entry import small_network
 
 _SECTION_FIELDS = ((4, 4), (24, 8), (32, 8), (40, 4))  # type, offset, size, link
 
@@ -31,20 +31,28 @@ def test_little_code_is_one_part():
     assert share_out({"nothing": 0}) == [["nothing"]]
 
 
-def digits(monkeypatch, part_statements, **choices):
+@pytest.fixture
+def network(tmp_path, monkeypatch):
+    """Return what compiles a network of kernels that threads share out, in parts of a size."""
     monkeypatch.setattr(work, "WORTH_SPLITTING_US", 0)
-    monkeypatch.setattr(codegen, "_PART_STATEMENTS", part_statements)
-    return assay.compile(DIGITS_FP32, **choices)
+    path = tmp_path / "model.tflite"
+    path.write_bytes(small_network().build())
+
+    def build(part_statements, **choices):
+        monkeypatch.setattr(codegen, "_PART_STATEMENTS", part_statements)
+        return assay.compile(path, **choices)
+
+    return build
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_parts_call_each_other_as_one_would(threads, monkeypatch):
-    whole, parts = digits(monkeypatch, 10**9), digits(monkeypatch, 1)
+def test_parts_call_each_other_as_one_would(threads, network):
+    whole, parts = network(10**9), network(1)
     assert len(parts.executable._parts) == 3
     assert not whole.executable._parts
     runtimes = [open_build(build, threads) for build in (whole, parts)]
     machine = open_build(parts, threads, entry="vm")
-    value = np.random.default_rng(3).normal(0, 1, (1, 96, 96, 3)).astype(np.float32)
+    value = np.random.default_rng(3).normal(0, 1, (1, 9, 7, 6)).astype(np.float32)
     expected = runtimes[0](value)
     assert runtimes[1].ahead_of_time
     np.testing.assert_array_equal(runtimes[1](value), expected)
@@ -70,8 +78,8 @@ def exported(library: bytes) -> list[str]:
 
 
 @pytest.mark.parametrize("target", ["native", "llvm -mtriple=aarch64-linux-gnu -mcpu=cortex-a72"])
-def test_the_same_library_each_time_with_nothing_of_the_parts_to_see(target, monkeypatch):
-    one, other = (digits(monkeypatch, 1, target=target) for _ in range(2))
+def test_the_same_library_each_time_with_nothing_of_the_parts_to_see(target, network):
+    one, other = (network(1, target=target) for _ in range(2))
     assert one.executable.library == other.executable.library
     table = exported(one.executable.library)
     assert f"__tvm_ffi_{ENTRY}" in table
