@@ -1,6 +1,12 @@
 import pytest
 
-from assay.compiler.kernels.tiles import choose_tile, registers_needed, tile_cycles
+from assay.compiler.kernels.tiles import (
+    choose_tile,
+    registers_needed,
+    steps_per_turn,
+    steps_that_fit,
+    tile_cycles,
+)
 from tests.compiler.kernels.harness import ARM, AVX2, SSE2, isa
 
 AVX512 = f"{SSE2} -mcpu=skylake-avx512"
@@ -41,3 +47,13 @@ def test_several_vectors_leave_registers_for_what_is_loaded_ahead(columns):
     tile = choose_tile(isa(AVX512), 3136, columns, 128)
     assert tile.vectors > 1
     assert tile.rows * tile.vectors <= 24
+
+
+@pytest.mark.parametrize(("text", "rows", "steps"), [(AVX2, 6, 2), (AVX512, 12, 1), (SSE2, 4, 1)])
+def test_several_steps_of_depth_where_registers_suffice(text, rows, steps):
+    assert steps_per_turn(isa(text), rows) == steps
+
+
+@pytest.mark.parametrize(("depth", "steps"), [(30, 1), (32, 2), (33, 1), (96, 2), (1, 1)])
+def test_steps_leave_a_loop_and_no_rest(depth, steps):
+    assert steps_that_fit(2, depth) == steps

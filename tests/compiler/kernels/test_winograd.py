@@ -53,6 +53,13 @@ def test_any_number_of_channels(text, in_c, out_c):
 
 @pytest.mark.usefixtures("output_tile")
 @pytest.mark.parametrize("text", TARGETS)
+@pytest.mark.parametrize("in_c", [30, 32, 33, 38])
+def test_turns_of_one_or_two_steps_of_depth(text, in_c):
+    check(conv_problem((13, 11), in_c, 37), text, parallel=3)
+
+
+@pytest.mark.usefixtures("output_tile")
+@pytest.mark.parametrize("text", TARGETS)
 @pytest.mark.parametrize("image", [(1, 9), (13, 5)])
 def test_images_that_tiles_do_not_divide(text, image):
     check(conv_problem(image, 4, 8, batch=2), text)

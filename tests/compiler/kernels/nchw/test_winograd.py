@@ -34,6 +34,7 @@ def output_tile(request, monkeypatch):
 CASES = {
     "few channels": conv_problem((7, 6), 1, 5),
     "odd channels": conv_problem((13, 5), 17, 37, batch=2),
+    "two steps of depth": conv_problem((11, 13), 34, 37),
     "one line": conv_problem((1, 19), 4, 8, epilogue=SHORT),
     "one column": conv_problem((19, 1), 4, 8),
     "no padding": conv_problem((9, 9), 3, 6, pad_top=0, pad_left=0, out_h=7, out_w=7),
