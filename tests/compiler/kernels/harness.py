@@ -6,8 +6,10 @@ from functools import lru_cache
 
 import numpy as np
 import tvm
+from tvm import tirx
 
 from assay.compiler.codegen import build_kernels
+from assay.compiler.kernel_shares import shared_body
 from assay.compiler.target import resolve_target
 from assay.compiler.tiles import allow_tiles
 from assay.errors import TargetError
@@ -65,6 +67,31 @@ def run(function, text, inputs, output_shape, name="kernel", replaced=None):
     assert np.isnan(memory[:GUARD]).all(), "written before the output"
     assert np.isnan(memory[memory.size - GUARD :]).all(), "written after the output"
     return result
+
+
+def run_shares(function, text, inputs, output_shape, shares):
+    """Return what so many shares of a kernel write, one after the other, as threads would.
+
+    Before each, the kernel runs on what is not a number, so that none finds another's workspace.
+    """
+    shared = shared_body(function.body, independent=True)
+    name = {n: f"share{n}" for n in range(shares)}
+    mod = {
+        name[n]: function.with_body(
+            tirx.SeqStmt(
+                [tirx.Bind(shared.share, n), tirx.Bind(shared.shares, shares), shared.body]
+            )
+        ).with_attr("global_symbol", name[n])
+        for n in range(shares)
+    }
+    module = build_kernels(tvm.IRModule({**mod, "kernel": function}), target(text).tuned())
+    tensors = [_guarded(array.shape, array)[1] for array in inputs]
+    nothing = [_guarded(inputs[0].shape, np.float32(np.nan))[1], *tensors[1:]]
+    outputs = [_guarded(output_shape, np.float32(np.nan))[1] for _ in range(2)]
+    for n in range(shares):
+        module["kernel"](*map(tvm.runtime.from_dlpack, (*nothing, outputs[0])))
+        module[name[n]](*map(tvm.runtime.from_dlpack, (*tensors, outputs[1])))
+    return outputs[1]
 
 
 def _guarded(shape, fill):

@@ -15,7 +15,9 @@ from tests.compiler.kernels.harness import (
     TARGETS,
     compile_kernel,
     isa,
+    random,
     run_conv2d,
+    run_shares,
 )
 
 BOUNDS = {2: 1e-5, 4: 3e-5}  # largest error over the root mean square of the sums
@@ -35,6 +37,19 @@ def check(problem, text, parallel=1, algorithm=winograd, caches=None):
     bound = BOUNDS[winograd.output_tile(problem, isa(text))]
     assert np.abs(actual - expected).max() <= bound * max(1.0, np.sqrt(np.mean(sums**2)))
     return function
+
+
+def check_shares(algorithm, problem, caches, parallel=4):
+    """Check that shares of a kernel write bit by bit what one thread does."""
+    machine, rng = replace(isa("native"), **caches), np.random.default_rng(0)
+    function = algorithm.generate(problem, machine, "kernel", parallel)
+    weights = algorithm.pack(problem, machine, random(rng, *problem.weights_shape))
+    inputs = [random(rng, *problem.input_shape), weights, random(rng, problem.out_c)]
+    alone = run_shares(function, "native", inputs, problem.output_shape, 1)
+    for shares in (2, 3, 4):
+        several = run_shares(function, "native", inputs, problem.output_shape, shares)
+        np.testing.assert_array_equal(several, alone)
+    assert np.isfinite(alone).all()
 
 
 @pytest.fixture(params=[2, 4], ids=["F2", "F4"])
@@ -102,9 +117,15 @@ def test_threads_share_the_rows_of_a_block_if_weights_outgrow_the_cache(image, p
     problem, caches = conv_problem(image, 64, 48, batch=2), {"l2_bytes": 2**16}
     function = check(problem, "native", parallel, caches=caches)
     machine = replace(isa("native"), **caches)
-    blocks = winograd._make_plan(problem, machine, 1).block
-    assert winograd._make_plan(problem, machine, parallel).block == blocks
+    blocks = winograd._make_plan(problem, machine, 1).blocks
+    assert winograd._make_plan(problem, machine, parallel).blocks == blocks
     assert ("T.parallel" in function.script()) == (parallel > 1)
+
+
+@pytest.mark.usefixtures("output_tile")
+@pytest.mark.parametrize("caches", [{}, {"l2_bytes": 2**16}], ids=["blocks", "rows"])
+def test_any_number_of_threads_computes_the_same(caches):
+    check_shares(winograd, conv_problem((13, 12), 64, 48), caches)
 
 
 def test_packing_does_not_depend_on_the_number_of_threads():

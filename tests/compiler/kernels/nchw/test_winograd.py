@@ -73,6 +73,28 @@ def test_threads_take_blocks_of_strips(parallel):
     assert "T.parallel" in function.script()
 
 
+@pytest.mark.usefixtures("output_tile")
+@pytest.mark.parametrize("parallel", [1, 3, 5])
+@pytest.mark.parametrize("image", [(9, 10), (21, 5), (3, 37)])
+@pytest.mark.parametrize("text", TARGETS)
+def test_threads_share_the_rows_of_a_block_if_weights_outgrow_the_cache(text, image, parallel):
+    """In blocks and shares of different sizes, and where strips overlap."""
+    problem, caches = conv_problem(image, 64, 48), {**SMALL_CACHE, "l2_bytes": 2**16}
+    function = check(problem, text, parallel, caches=caches)
+    machine = replace(isa(text), **caches)
+    alone, plan = (winograd._make_plan(problem, machine, n)[1] for n in (1, parallel))
+    assert plan.blocks == alone.blocks
+    assert plan.sharing == ("rows" if parallel > 1 else "nothing")
+    assert ("T.parallel" in function.script()) == (parallel > 1)
+
+
+@pytest.mark.usefixtures("output_tile")
+@pytest.mark.parametrize("caches", [{}, {"l2_bytes": 2**16}], ids=["blocks", "rows"])
+@pytest.mark.parametrize("image", [(13, 12), (3, 37)])
+def test_any_number_of_threads_computes_the_same(image, caches):
+    test_winograd.check_shares(winograd, conv_problem(image, 64, 48), {**SMALL_CACHE, **caches})
+
+
 def test_packing_does_not_depend_on_the_number_of_threads():
     problem = conv_problem((56, 56), 64, 64)
     shapes = {

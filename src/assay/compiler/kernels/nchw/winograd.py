@@ -8,6 +8,7 @@ and results go the other way.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ from assay.compiler.kernels.nchw.epilogue_writer import PlaneEpilogueWriter
 from assay.compiler.kernels.problem import Conv2d
 from assay.compiler.kernels.shuffles import transposed
 from assay.compiler.kernels.splits import floor_power_of_two
+from assay.compiler.kernels.winograd_blocks import Plan, make_plan, multiply, parts
 from assay.compiler.kernels.winograd_transforms import apply_data, apply_output
 from assay.compiler.target import Isa
 
@@ -56,22 +58,38 @@ def generate(problem: Conv2d, isa: Isa, name: str, parallel: int = 1) -> Any:
     weights = b.parameter("weights", (plan.packed_size(p.in_c),))
     epilogue = PlaneEpilogueWriter(b, p.epilogue, p.output_shape)
     output = b.parameter("output", p.epilogue.stored_shape(p.output_shape))
-    loop, count = b.parallel if plan.sharing == "blocks" else b.serial, plan.block // strips.size
-    with loop(-(-plan.tiles // plan.block)) as block:
-        steps = plan.step(p.in_c), plan.step(p.out_c)
+    loop = b.parallel if plan.sharing == "blocks" else b.serial
+    with loop(plan.blocks.tiles) as index:
         data = b.workspace("data", plan.positions * plan.step(p.in_c))
         sums = b.workspace("sums", plan.positions * plan.step(p.out_c))
+        for block in parts(b, plan.blocks, index):
+            for writer, number, place in _each_strip(b, p, isa, strips, plan, block):
+                writer.read(number, place, source, data)
+            multiply(b, p, plan, plan.shares_of(block[1]), data, weights, sums)
+            for writer, number, place in _each_strip(b, p, isa, strips, plan, block):
+                writer.write(number, place, sums, epilogue, output)
+    return b.function(name)
+
+
+def _each_strip(
+    b: KernelBuilder, p: Conv2d, isa: Isa, strips: _Strips, plan: Plan, block: tuple[Expr, int]
+) -> Iterator[tuple[_Writer, Expr, Expr]]:
+    """Loop over a block's strips: yields what moves one, its number, its first tile in the block.
+
+    Threads that share out the rows of a block take the same ones here as in :func:`multiply`.
+    """
+    first, size = block
+    shares = plan.shares_of(size)
+    loop = b.parallel if plan.sharing == "rows" else b.serial
+    with loop(shares.tiles) as share:
         strip = b.workspace("strip", strips.inputs * strips.line * isa.lanes())
         patch = b.workspace("patch", strips.outputs * strips.inputs * isa.lanes())
+        steps = plan.step(p.in_c), plan.step(p.out_c)
         writer = _Writer(b, p, strips, isa.lanes(), *steps, strip, patch)
-        with b.serial(count) as index:
-            number = b.let(minimum(block * count + index, strips.count - 1))
-            writer.read(number, b.let(index * strips.size), source, data)
-        winograd.multiply(b, p, plan, data, weights, sums)
-        with b.serial(count) as index:
-            number = b.let(minimum(block * count + index, strips.count - 1))
-            writer.write(number, b.let(index * strips.size), sums, epilogue, output)
-    return b.function(name)
+        for start, count in parts(b, shares, share):
+            with b.serial(count) as turn:
+                place = b.let(start + turn)
+                yield writer, b.let(first + place), b.let(place * strips.size)
 
 
 @dataclass(frozen=True)
@@ -121,10 +139,10 @@ def _cut(p: Conv2d, isa: Isa, outputs: int) -> _Strips:
     return _Strips(outputs, size, across, down, p.batch, min(lanes, floor_power_of_two(p.in_w)))
 
 
-def _make_plan(p: Conv2d, isa: Isa, parallel: int) -> tuple[_Strips, winograd.Plan]:
+def _make_plan(p: Conv2d, isa: Isa, parallel: int) -> tuple[_Strips, Plan]:
     outputs = winograd.output_tile(p, isa)
     strips = _cut(p, isa, outputs)
-    return strips, winograd.make_plan(p, isa, parallel, outputs, strips.count, strips.size)
+    return strips, make_plan(p, isa, parallel, outputs, strips.count, strips.size)
 
 
 @dataclass(frozen=True)
