@@ -97,6 +97,13 @@ def test_threads_share_out_panels_or_bands(image, channels):
     check_conv2d(direct, problem, TARGETS[-1], parallel=3)
 
 
+@pytest.mark.parametrize(("channels", "asks"), [((8, 8), False), ((64, 64), True)])
+def test_asks_for_outputs_where_all_tensors_fill_half_a_cache(channels, asks):
+    problem = problems.convolution((28, 28), channels, (3, 3))
+    machine = replace(isa(TARGETS[-1]), l2_bytes=2**20)
+    assert direct.make_plan(problem, machine, 1).panels.fetch_outputs is asks
+
+
 @settings(max_examples=8, deadline=None)
 @given(problems.any_geometry())
 def test_any_geometry(drawn):

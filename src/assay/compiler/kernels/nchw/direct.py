@@ -170,10 +170,14 @@ def make_plan(problem: Conv2d, isa: Isa, parallel: int) -> Plan:
     rows = split_evenly(p.out_h, chunk)
     chunks = -(-rows.tiles // -(-p.out_h // max(band, chunk)))
     plan = Plan(p, panels, rows, chunks, shares_bands)
+    # A chunk's results are written all at once: stores to lines from afar would fill the queue.
+    image = 0 if p.input_layout == "NHWC" else prod(p.input_shape)
+    moved = weight_bytes + 4 * (prod(p.input_shape) + image + prod(p.output_shape))
     # Weights asked for behind the last panel would push out those that the next band starts with.
     panels = replace(
         panels,
         block_rows=min(p.out_h, plan.chunks * plan.most_rows),
+        fetch_outputs=moved > isa.l2_bytes // 2,
         fetch_weights=panels.fetch_weights and plan.bands == 1,
     )
     return replace(plan, panels=panels)
