@@ -13,6 +13,7 @@ from assay.compiler.kernels.nchw import convolution as nchw_convolution
 from assay.compiler.kernels.nchw import depthwise as nchw_depthwise
 from assay.compiler.kernels.nchw import direct as nchw_direct
 from assay.compiler.kernels.nchw import pointwise as nchw_pointwise
+from assay.compiler.kernels.nchw import winograd as nchw_winograd
 from assay.compiler.kernels.next_panel import next_panel
 from assay.compiler.kernels.next_tile import sum_in_parts
 from assay.compiler.kernels.problem import Conv2d
@@ -96,6 +97,8 @@ def test_tensors_in_planes_are_asked_for(text, name):
 def test_winograd_kernels_ask_for_the_matrix_of_the_next_position(text):
     problem = Conv2d(1, 13, 14, 33, 13, 14, 133, 3, 3, 1, 1, 1, 1, epilogue=EPILOGUE)
     assert asked_for(check_conv2d(winograd, problem, text)) == {"weights"}
+    problem = replace(problem, layout="NCHW")
+    assert asked_for(check_conv2d(nchw_winograd, problem, text)) == REUSED
 
 
 class Recorder:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from assay.compiler.kernels import winograd as algorithm
 from assay.compiler.kernels.epilogue import Epilogue, bias, clip, residual
 from assay.compiler.kernels.nchw import winograd
+from assay.compiler.kernels.nchw.winograd_strips import cut
 from tests.compiler.kernels import test_winograd
 from tests.compiler.kernels.harness import ARM, SSE2, TARGETS, compile_kernel, isa
 from tests.compiler.kernels.nchw.problems import LONG, SHORT, on_host_and_another
@@ -58,7 +59,7 @@ def test_equals_the_definition(text, case):
 def test_rows_of_several_strips(text, width):
     """Strips of equal size overlap where they do not divide a row."""
     problem = conv_problem((5, width), 3, 17, pad_left=2, out_w=width + 2, epilogue=SHORT)
-    assert winograd._cut(problem, replace(isa(text), **SMALL_CACHE), 4).across > 1
+    assert cut(problem, replace(isa(text), **SMALL_CACHE), 4).across > 1
     check(problem, text, caches=SMALL_CACHE)
 
 
