@@ -13,7 +13,7 @@ from assay.compiler.kernels.builder import (
     minimum,
     within,
 )
-from assay.compiler.kernels.epilogue_writer import EpilogueWriter
+from assay.compiler.kernels.epilogue_writer import LINE_FLOATS, EpilogueWriter
 from assay.compiler.kernels.problem import Conv2d
 from assay.compiler.kernels.winograd_transforms import apply_data, apply_output
 
@@ -72,13 +72,22 @@ class TileWriter:
     def write(
         self, number: Expr, index: Expr, sums: Buffer, epilogue: EpilogueWriter, output: Buffer
     ) -> None:
-        """Transform the ``index``-th tile of the block back and store it as tile ``number``."""
+        """Transform the ``index``-th tile of the block back and store it as tile ``number``.
+
+        It asks for the lines that it stores to first, as processors do not read ahead for stores.
+        """
         b, p, n, m = self.b, self.p, self.inputs, self.outputs
         batch, tile_row, tile_column = self._place(number)
         top, left = b.let(tile_row * m), b.let(tile_column * m)
         corner = b.let((batch * p.out_h + top) * p.out_w + left)
         rows, columns = b.let(minimum(p.out_h - top, m)), b.let(minimum(p.out_w - left, m))
         with b.vectors(p.out_c, self.lanes) as (channel, lanes):
+            starts_line = lanes >= LINE_FLOATS or channel % LINE_FLOATS < lanes
+            with b.when(starts_line), b.serial(rows) as i:
+                first = b.let(corner + i * p.out_w)
+                for j in range(m):
+                    place = epilogue.target(first + j, channel)
+                    b.prefetch(output, place, to_write=True)
             with b.serial(n) as j:
                 place = b.let(j * self.sums_step + index * p.out_c + channel)
                 values = [
