@@ -117,6 +117,12 @@ def test_it_is_where_the_other_kernel_transposes_as_much(text):
     assert not winograd.worthwhile(conv_problem((96, 96), 32, 3), isa(text))
 
 
+def test_smaller_tiles_where_larger_ones_reach_far_beyond_the_image():
+    avx512 = replace(isa(SSE2), vector_bits=512, registers=32)
+    assert algorithm.output_tile(conv_problem((28, 28), 64, 64), avx512) == 4
+    assert algorithm.output_tile(conv_problem((13, 13), 64, 64), avx512) == 2
+
+
 def test_it_is_not_where_weights_outgrow_a_small_image():
     assert not winograd.worthwhile(conv_problem((7, 7), 256, 256), isa(TARGETS[-1]))
 
