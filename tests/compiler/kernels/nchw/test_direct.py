@@ -128,7 +128,7 @@ def test_chosen_where_sums_outweigh_transposing(text):
     assert chosen((28, 28), (64, 64), (3, 3)) is direct
     assert chosen((56, 56), (64, 128), (3, 3), stride=(2, 2)) is direct
     assert chosen((224, 224), (3, 64), (7, 7), stride=(2, 2)) is direct
-    assert chosen((14, 14), (256, 512), (1, 1), stride=(2, 2)) is direct
+    assert chosen((14, 14), (256, 512), (1, 1), stride=(2, 2)) is pointwise
     assert chosen((28, 28), (64, 64), (1, 1)) is pointwise
     assert chosen((56, 56), (64, 2), (3, 3), stride=(2, 2)) is convolution
     first = {"stride": (2, 2), "input_layout": "NHWC"}

@@ -49,6 +49,11 @@ CASES = {
     "gate, vectors only": layer((8, 8), (14, 38), input_gate=True, batch=2),
     "gate on groups": layer((7, 7), (6, 48), input_gate=True, groups=2, batch=2),
     "gate on groups, vectors only": layer((8, 8), (6, 34), input_gate=True, groups=2, batch=2),
+    "stride": layer((9, 13), (19, 40), stride=(2, 2)),
+    "different strides, whole lines": layer((12, 32), (5, 33), stride=(3, 2), epilogue=LONG),
+    "stride on groups": layer((14, 15), (6, 48), stride=(2, 3), groups=2, batch=2),
+    "stride and gate": layer((14, 14), (14, 38), stride=(2, 2), input_gate=True, batch=2),
+    "padding": problems.convolution((7, 6), (5, 20), (1, 1), stride=(2, 2), pad=(1, 2)),
     "gate on a column": layer((8, 4), (6, 34), (5, 1), input_gate=True, batch=2),
 }
 
@@ -63,8 +68,9 @@ def test_equals_the_definition(text, case):
     ("image", "channels"),
     [((28, 28), (128, 64)), ((5, 5), (256, 256)), ((7, 7), (300, 260)), ((14, 14), (60, 360))],
 )
-def test_threads_share_out_pixels_or_channels(image, channels, gate):
-    problem = layer(image, channels, batch=2, input_gate=gate)
+@pytest.mark.parametrize("stride", [(1, 1), (2, 2)])
+def test_threads_share_out_pixels_or_channels(image, channels, stride, gate):
+    problem = layer(image, channels, stride=stride, batch=2, input_gate=gate)
     check_conv2d(pointwise, problem, TARGETS[-1], parallel=3)
     check_conv2d(pointwise, replace(problem, batch=1), TARGETS[-1], parallel=4)
 
@@ -73,7 +79,7 @@ def test_threads_share_out_pixels_or_channels(image, channels, gate):
     "problem",
     [
         problems.convolution((7, 7), (3, 8), (3, 3)),
-        problems.convolution((7, 7), (3, 8), (1, 1), stride=(2, 2)),
+        problems.convolution((7, 7), (3, 8), (3, 1), stride=(2, 1)),
         problems.convolution((7, 7), (3, 8), (5, 1)),
         replace(layer((7, 7), (3, 8)), input_layout="NHWC"),
         replace(layer((7, 7), (3, 8)), layout="NHWC"),
@@ -94,6 +100,7 @@ def test_any_geometry(data):
         (draw(3, 12), draw(1, 30)),
         (groups * draw(1, 30), groups * draw(1, 40)),
         (taps, 1),
+        stride=(draw(1, 3), draw(1, 3)) if taps == 1 else (1, 1),
         groups=groups,
         batch=draw(1, 2),
         input_gate=data.draw(st.booleans()),

@@ -47,9 +47,18 @@ def exceeds_near_cache(isa: Isa, depth: int, pixels: int) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def choose_pixel_tile(isa: Isa, channels: int, pixels: int, depth: int) -> PixelTile:
-    """Choose the tile for ``channels`` by ``pixels`` sums over ``depth`` inputs."""
-    costs = dict(_costs(isa, channels, pixels, depth))
+def choose_pixel_tile(
+    isa: Isa, channels: int, pixels: int, depth: int, rows: int | None = None
+) -> PixelTile:
+    """Choose the tile for ``channels`` by ``pixels`` sums over ``depth`` inputs.
+
+    With ``rows`` it has that many.
+    """
+    costs = {
+        tile: cycles
+        for tile, cycles in _costs(isa, channels, pixels, depth)
+        if rows in (None, tile.rows)
+    }
     bound = NEAR_TIE * min(costs.values())
     near = [tile for tile, cycles in costs.items() if cycles <= bound]
     return min(near, key=lambda tile: (tile.rows + tile.vectors) / (tile.rows * tile.vectors))
