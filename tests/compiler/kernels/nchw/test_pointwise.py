@@ -54,6 +54,8 @@ CASES = {
     "stride on groups": layer((14, 15), (6, 48), stride=(2, 3), groups=2, batch=2),
     "stride and gate": layer((14, 14), (14, 38), stride=(2, 2), input_gate=True, batch=2),
     "padding": problems.convolution((7, 6), (5, 20), (1, 1), stride=(2, 2), pad=(1, 2)),
+    "steps of two": layer((8, 16), (32, 33)),
+    "steps of two, copied": layer((14, 14), (64, 33), stride=(1, 2), epilogue=LONG),
     "gate on a column": layer((8, 4), (6, 34), (5, 1), input_gate=True, batch=2),
 }
 

@@ -22,12 +22,16 @@ from assay.compiler.kernels.nchw.unrolled import UnrolledBand
 from assay.compiler.kernels.panels import pack_tiles
 from assay.compiler.kernels.problem import Conv2d
 from assay.compiler.kernels.splits import EvenSplit, split_evenly
+from assay.compiler.kernels.tiles import steps_per_turn, steps_that_fit
 from assay.compiler.kernels.work import Sharing, choose_sharing, task_count
 from assay.compiler.target import Isa
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+# With AVX-512 LLVM spills sums of 8 x 3 vectors where a turn takes two steps, of 6 x 4 it does not.
+_FEW_ROWS = 6
 
 
 def applicable(problem: Conv2d) -> bool:
@@ -75,9 +79,10 @@ class Plan:
     """A product cut up: blocks of ``block`` panels, and tiles of channels that pass by each.
 
     What bands of the output see is ``gathered`` first, unless an image is a single one and in
-    order. ``copies`` says that panels of pixels are copied first. ``fetch_ahead`` asks for the
-    pixels of later steps, ``fetch_pixels`` for the next panel's, ``fetch_weights`` for the next
-    tile's, and ``fetch_outputs`` for where results go.
+    order. A turn of the innermost loop takes ``steps`` of depth. ``copies`` says that panels of
+    pixels are copied first. ``fetch_ahead`` asks for the pixels of later steps, ``fetch_pixels``
+    for the next panel's, ``fetch_weights`` for the next tile's, and ``fetch_outputs`` for where
+    results go.
     """
 
     p: Conv2d
@@ -85,6 +90,7 @@ class Plan:
     runs: tuple[PixelRun, ...]
     tiles: EvenSplit
     block: int
+    steps: int
     sharing: Sharing
     copies: bool
     fetch_ahead: bool
@@ -155,9 +161,12 @@ def make_plan(problem: Conv2d, isa: Isa, parallel: int) -> Plan:
     if sharing == "rows" and in_order:
         most = min(most, -(-panels // per_image))
     block = -(-panels // -(-panels // max(1, most)))
+    steps = 1
+    if p.kernel_h == 1 and tile.rows <= _FEW_ROWS:
+        steps = steps_that_fit(steps_per_turn(isa, tile.rows), depth)
     near = input_bytes <= isa.l1_bytes or not in_order
     return Plan(
-        *(p, gathered, runs, tiles, block, sharing, copies),
+        *(p, gathered, runs, tiles, block, steps, sharing, copies),
         fetch_ahead=exceeds_near_cache(isa, depth, block * widest),
         fetch_pixels=not long and not copies and not near,
         fetch_weights=long and weight_bytes > isa.l1_bytes and (copies or not p.input_gate),

@@ -139,26 +139,31 @@ class PointwiseWriter:
         self, block: Block, panel: Panel, tile: _Tile, sums: RegisterTile, alone: RegisterTile
     ) -> None:
         b, plan, run, rows = self.b, self.plan, panel.run, tile.rows
+        steps, (step, single_step) = plan.steps, self.reader.step(block, run)
         next_pixels = self._next_pixels(panel, tile) if plan.fetch_pixels else []
         following = self._next_weights(panel, tile) if plan.fetch_weights else 0
-        with b.serial(plan.depth, carry=(sums, alone)) as k:
-            weight = b.let(tile.weights + k * rows)
+        with b.serial(plan.depth // steps, carry=(sums, alone)) as turn:
+            first = b.let(turn * steps)
+            weight = b.let(tile.weights + first * rows)
             if plan.fetch_weights:
-                for at in range(0, rows, LINE_FLOATS):
+                for at in range(0, steps * rows, LINE_FLOATS):
                     b.prefetch(self.weights, weight + (following + at), second=True)
-            vectors, single = self.reader.places(block, panel, k)
-            for at in next_pixels:
-                b.prefetch(block.pixels, vectors[0][0] + at, second=True)
-            if plan.fetch_ahead:
-                ahead = _STEPS_AHEAD * self.reader.step(block, run)[0]
-                for at in range(0, run.pixels, LINE_FLOATS):
-                    b.prefetch(block.pixels, vectors[0][0] + (ahead + at))
-            scalars = [(i, weight + i) for i in range(rows)]
-            add_products(b, sums, (block.pixels, vectors), (self.weights, scalars))
-            if run.singles:
-                pieces = [(weight + at, lanes) for at, lanes in column_vectors(rows, self.lanes)]
-                scalars = [(i, single + i) for i in range(run.singles)]
-                add_products(b, alone, (self.weights, pieces), (block.pixels, scalars))
+            places, single = self.reader.places(block, panel, first)
+            for k in range(steps):
+                vectors = [(place + k * step, lanes) for place, lanes in places]
+                for at in next_pixels:
+                    b.prefetch(block.pixels, places[0][0] + (k * step + at), second=True)
+                if plan.fetch_ahead:
+                    for at in range(0, run.pixels, LINE_FLOATS):
+                        ahead = (k + _STEPS_AHEAD) * step + at
+                        b.prefetch(block.pixels, places[0][0] + ahead)
+                row = weight + k * rows
+                scalars = [(i, row + i) for i in range(rows)]
+                add_products(b, sums, (block.pixels, vectors), (self.weights, scalars))
+                if run.singles:
+                    pieces = [(row + at, lanes) for at, lanes in column_vectors(rows, self.lanes)]
+                    scalars = [(i, single + (k * single_step + i)) for i in range(run.singles)]
+                    add_products(b, alone, (self.weights, pieces), (block.pixels, scalars))
 
     def _next_weights(self, panel: Panel, tile: _Tile) -> Expr:
         """Return how far ahead to ask for weights: a tile, while the first panel passes by.
