@@ -1,14 +1,15 @@
 """GFLOP/s of 1x1 convolutions against an instruction set's peak: ``python -m benchmarks.gemm``.
 
 The peak is that of registers alone, compiled for the same target (``float_peak``). Peak and layer
-run in turns on one thread, hot; the shapes are those of common networks.
+run in turns on one thread, hot; the shapes are those of common networks. As in builds, arrays lie
+on huge pages.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from math import exp, inf, log
+from math import exp, inf, log, prod
 from time import perf_counter_ns
 from typing import Any
 
@@ -20,6 +21,7 @@ from assay.compiler.kernels import pointwise
 from assay.compiler.kernels.problem import Conv2d
 from assay.compiler.machine_kernels import float_peak
 from assay.compiler.target import resolve_target
+from assay.runtimes.huge_pages import use_huge_pages
 from assay.runtimes.tvm import use_threads
 
 SHAPES = (
@@ -27,15 +29,29 @@ SHAPES = (
     *((14, 96, 576), (14, 256, 1024), (7, 160, 960), (7, 960, 320), (7, 512, 2048)),
 )
 """Side of the image, input channels, output channels."""
+PAGE_FLOATS = 1 << 10
+HUGE_PAGE_FLOATS = 1 << 19
 
 
 def caller(function: Any, shapes: list[tuple[int, ...]], target: str) -> Callable[[], Any]:
-    """Compile a kernel and return a call of it on arrays of ones, as float32."""
+    """Compile a kernel and return a call of it on arrays of ones."""
     name = str(function.attrs["global_symbol"])
     built = build_kernels(tvm.IRModule({name: function}), resolve_target(target).tuned())
     run = built[name]
-    tensors = [tvm.runtime.tensor(np.ones(shape, np.float32)) for shape in shapes]
+    tensors = on_huge_pages(shapes)
     return lambda: run(*tensors)
+
+
+def on_huge_pages(shapes: list[tuple[int, ...]]) -> list[Any]:
+    """Return tensors of ones, as float32, side by side in memory that is on huge pages."""
+    sizes = [-(-prod(shape) // PAGE_FLOATS) * PAGE_FLOATS for shape in shapes]
+    memory = np.ones(sum(sizes) + 2 * HUGE_PAGE_FLOATS, np.float32)
+    use_huge_pages([(memory.ctypes.data, memory.nbytes)])
+    first = -memory.ctypes.data // 4 % HUGE_PAGE_FLOATS
+    starts = [first + sum(sizes[:index]) for index in range(len(sizes))]
+    parts = [memory[at : at + prod(shape)] for at, shape in zip(starts, shapes, strict=True)]
+    pairs = zip(parts, shapes, strict=True)
+    return [tvm.runtime.from_dlpack(part.reshape(shape)) for part, shape in pairs]
 
 
 def shortest_ns(calls: list[Callable[[], Any]], tries: int) -> list[float]:
