@@ -23,7 +23,13 @@ from assay.compiler.kernels.panels import pack_tiles
 from assay.compiler.kernels.problem import Conv2d
 from assay.compiler.kernels.splits import EvenSplit, split_evenly
 from assay.compiler.kernels.tiles import steps_per_turn, steps_that_fit
-from assay.compiler.kernels.work import Sharing, choose_sharing, task_count
+from assay.compiler.kernels.work import (
+    ACCEPTABLE_BALANCE,
+    Sharing,
+    balance,
+    choose_sharing,
+    task_count,
+)
 from assay.compiler.target import Isa
 
 if TYPE_CHECKING:
@@ -143,6 +149,9 @@ def make_plan(problem: Conv2d, isa: Isa, parallel: int) -> Plan:
     tiles = split_evenly(channels, tile.rows)
     panels = sum(run.count for run in tile.runs(isa, pixels))
     sharing = choose_sharing(tasks, images * panels, tiles.tiles, input_bytes, weight_bytes)
+    balanced = balance(tiles.tiles, tasks) >= ACCEPTABLE_BALANCE
+    if sharing == "rows" and depth < channels and input_bytes <= isa.l2_bytes // 2 and balanced:
+        sharing = "panels"  # each thread fills whole planes, one after the other
     per_image = -(-tasks // images) if sharing == "rows" else 1
     gathered = None
     if not in_order:
