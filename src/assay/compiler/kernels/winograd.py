@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 # Per tile and vector of channels, in and out; on Zen 5. NCHW transposes on the way: the ratio is
-# Cascade Lake's, where these choose within 3 % of the fastest for 24 of 25 shapes.
+# Cascade Lake's.
 TRANSFORM_CYCLES = {"NHWC": {2: 120, 4: 400}, "NCHW": {2: 130, 4: 600}}
 MOVING_CYCLES = 6  # per vector that the direct kernel transposes in NCHW; on Cascade Lake
 UNALIGNED = 1.25  # times as long take products of vectors in two cache lines

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from assay.compiler.kernels.epilogue import Epilogue, bias
 from assay.compiler.kernels.nchw import pointwise
 from assay.compiler.kernels.nchw.pixel_panels import split_pixels
 from assay.compiler.kernels.nchw.pixel_tiles import choose_pixel_tile
@@ -22,8 +23,10 @@ from tests.compiler.kernels.harness import (
 )
 from tests.compiler.kernels.nchw import problems
 from tests.compiler.kernels.nchw.problems import LONG, SHORT, on_host_and_another
+from tests.compiler.kernels.test_winograd import check_shares
 
 AVX512 = f"{SSE2} -mcpu=skylake-avx512"
+BIAS = Epilogue((bias(),))
 
 
 def layer(pixels, channels, window=(1, 1), **fields):
@@ -55,7 +58,6 @@ CASES = {
     "stride and gate": layer((14, 14), (14, 38), stride=(2, 2), input_gate=True, batch=2),
     "padding": problems.convolution((7, 6), (5, 20), (1, 1), stride=(2, 2), pad=(1, 2)),
     "steps of two": layer((8, 16), (32, 33)),
-    "steps of two, copied": layer((14, 14), (64, 33), stride=(1, 2), epilogue=LONG),
     "gate on a column": layer((8, 4), (6, 34), (5, 1), input_gate=True, batch=2),
 }
 
@@ -68,13 +70,42 @@ def test_equals_the_definition(text, case):
 @pytest.mark.parametrize("gate", [False, True])
 @pytest.mark.parametrize(
     ("image", "channels"),
-    [((28, 28), (128, 64)), ((5, 5), (256, 256)), ((7, 7), (300, 260)), ((14, 14), (60, 360))],
+    [
+        *(((28, 28), (128, 64)), ((5, 5), (256, 256)), ((7, 7), (300, 260))),
+        *(((14, 14), (60, 360)), ((16, 16), (40, 200))),
+    ],
 )
 @pytest.mark.parametrize("stride", [(1, 1), (2, 2)])
 def test_threads_share_out_pixels_or_channels(image, channels, stride, gate):
     problem = layer(image, channels, stride=stride, batch=2, input_gate=gate)
     check_conv2d(pointwise, problem, TARGETS[-1], parallel=3)
     check_conv2d(pointwise, replace(problem, batch=1), TARGETS[-1], parallel=4)
+
+
+@pytest.mark.parametrize("caches", [{}, {"l1_bytes": 2048, "l2_bytes": 8192}])
+@pytest.mark.parametrize("stride", [(1, 1), (2, 2)])
+@pytest.mark.parametrize("image", [(14, 14), (16, 16)])
+@pytest.mark.parametrize("channels", [(40, 200), (200, 40)])
+def test_any_number_of_threads_computes_the_same(image, channels, stride, caches):
+    check_shares(pointwise, layer(image, channels, stride=stride, epilogue=BIAS), caches)
+
+
+def test_threads_fill_planes_where_the_input_stays_near():
+    """They deal out channels then, although there are more pixels than weights to read."""
+    machine, wide = replace(isa(AVX512), l2_bytes=2**20), layer((56, 56), (32, 128))
+    assert pointwise.make_plan(wide, machine, 4).sharing == "panels"
+    assert pointwise.make_plan(wide, replace(machine, l2_bytes=2**19), 4).sharing == "rows"
+    assert pointwise.make_plan(layer((56, 56), (128, 32)), machine, 4).sharing == "rows"
+
+
+@pytest.mark.parametrize("text", TARGETS)
+@pytest.mark.parametrize(("image", "copies"), [((16, 16), False), ((14, 14), True)])
+def test_turns_of_two_steps(text, image, copies):
+    problem, avx2 = layer(image, (64, 33), epilogue=LONG), isa(AVX2)
+    plan = pointwise.make_plan(problem, avx2, 1)
+    assert (plan.steps, plan.copies) == (2, copies)
+    assert pointwise.make_plan(layer(image, (31, 33)), avx2, 1).steps == 1
+    check_conv2d(pointwise, problem, text)
 
 
 @pytest.mark.parametrize(
