@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from assay.compiler.kernels import pointwise
 from assay.compiler.kernels.builder import REPLACES
 from assay.compiler.kernels.epilogue import Epilogue, bias, clip, gate, residual, unary
+from assay.compiler.kernels.gemm import make_plan
+from assay.compiler.kernels.pointwise import product_of
 from assay.compiler.kernels.problem import Conv2d
 from tests.compiler.kernels.harness import (
     ARM,
@@ -197,3 +199,19 @@ def test_any_problem_larger_than_the_caches(
     epilogue = Epilogue(tuple(steps))
     problem = pointwise_problem(batch, height, width, in_c, out_c, stride, epilogue=epilogue)
     check_conv2d(pointwise, problem, text, caches={"l1_bytes": 1 << 10, "l2_bytes": l2_bytes})
+
+
+@pytest.mark.parametrize(
+    ("in_c", "out_c", "ahead"), [(8, 16, 11), (32, 16, 3), (8, 32, 5), (8, 96, 2), (200, 16, 1)]
+)
+def test_inputs_are_asked_for_as_long_ahead_as_the_last_cache_takes(in_c, out_c, ahead):
+    problem = pointwise_problem(1, 48, 48, in_c, out_c)
+    machine = replace(isa("llvm -mcpu=core-avx2"), l2_bytes=1 << 16)
+    assert planned(machine, problem).tiles_ahead == ahead
+    assert planned(replace(machine, l2_bytes=1 << 30), problem).tiles_ahead == 0
+
+
+def planned(machine, problem):
+    plan = make_plan(machine, product_of(problem), 1)
+    assert plan.tiles.small == 6
+    return plan

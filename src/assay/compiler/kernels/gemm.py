@@ -31,6 +31,10 @@ from assay.compiler.kernels.tiles import choose_tile, steps_per_turn, steps_that
 from assay.compiler.kernels.work import Sharing, choose_sharing, task_count
 from assay.compiler.target import Isa
 
+# What comes from the last-level cache while it answers, about 25 GB/s for 80 ns. Several panels
+# take each input several times, so that less of it is needed in that time.
+BYTES_AHEAD = 2048
+
 
 @dataclass(frozen=True)
 class Strips:
@@ -73,9 +77,9 @@ class Plan:
 
     A block is multiplied by one panel after the other: ``block_strips`` strips, or ``block_tiles``
     tiles of a single one. ``only_block`` says that there is no other; threads share out its tiles
-    then. A turn of the innermost loop takes ``steps`` of depth, if they fit. ``fetch_inputs`` asks
-    for the inputs of the next tile, ``fetch_outputs`` for where results go, of the next tile if
-    there are several panels, ``fetch_weights`` for the next panel.
+    then. A turn of the innermost loop takes ``steps`` of depth, if they fit. A tile asks for the
+    inputs of the one ``tiles_ahead`` of it, for none if 0. ``fetch_outputs`` asks for where results
+    go, of the next tile if there are several panels, ``fetch_weights`` for the next panel.
     """
 
     runs: tuple[PanelRun, ...]
@@ -85,7 +89,7 @@ class Plan:
     block_tiles: int
     only_block: bool
     sharing: Sharing
-    fetch_inputs: bool
+    tiles_ahead: int
     fetch_outputs: bool
     fetch_weights: bool
 
@@ -136,6 +140,7 @@ def make_plan(isa: Isa, product: Product, parallel: int) -> Plan:
             block_tiles = min(block_tiles, -(-tiles.tiles // tasks))
     panels, reused = panel_count(runs), block_strips * block_tiles > 1
     fetch_inputs = strips.row_step == depth and 2 * moved > isa.l2_bytes
+    tiles_ahead = max(1, round(BYTES_AHEAD / (tile_bytes * panels)))
     return Plan(
         runs,
         tiles,
@@ -144,7 +149,7 @@ def make_plan(isa: Isa, product: Product, parallel: int) -> Plan:
         block_tiles,
         only_block,
         sharing,
-        fetch_inputs=fetch_inputs and not (reused and panels > 1),
+        tiles_ahead=0 if (reused and panels > 1) or not fetch_inputs else tiles_ahead,
         fetch_outputs=moved > isa.l2_bytes,
         fetch_weights=reused and panels > 1 and not product.gate_shape,
     )
@@ -270,7 +275,8 @@ class _ProductWriter:
         steps = steps_that_fit(plan.steps, depth)
         if plan.fetch_outputs and not plan.fetch_next_outputs:
             self.epilogue.prefetch_tile(self.output, pixels, column, run.vectors)
-        following = b.let(minimum(start + rows * depth, last * depth)) if plan.fetch_inputs else 0
+        ahead_rows = plan.tiles_ahead * rows
+        following = b.let(minimum(start + ahead_rows * depth, last * depth)) if ahead_rows else 0
         next_pixel = b.let(minimum(pixels.corner + rows, last)) if plan.fetch_next_outputs else 0
 
         tile = b.registers(rows, run.widths)
@@ -284,7 +290,7 @@ class _ProductWriter:
             first = b.let(turn * steps)
             if ahead is not None:
                 ahead.ask(b, first, steps)
-            if plan.fetch_inputs:
+            if ahead_rows:
                 for offset in range(0, rows * steps, LINE_FLOATS):
                     b.prefetch(self.source, following + first * rows + offset)
             for k in range(steps):

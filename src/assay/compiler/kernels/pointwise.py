@@ -27,15 +27,16 @@ def applicable(problem: Conv2d) -> bool:
 def pack(problem: Conv2d, isa: Isa, weights: NDArray[np.float32]) -> NDArray[np.float32]:
     """Pack weights [1, 1, in_c, out_c] into column panels, flat."""
     matrix = weights.reshape(problem.in_c, problem.out_c)
-    return pack_panels(matrix, column_runs(isa, _product(problem)))
+    return pack_panels(matrix, column_runs(isa, product_of(problem)))
 
 
 def generate(problem: Conv2d, isa: Isa, name: str, parallel: int = 1) -> Any:
     """Return the kernel as a PrimFunc; parameters as :class:`Conv2d` says."""
-    return write_product(_product(problem), isa, name, parallel)
+    return write_product(product_of(problem), isa, name, parallel)
 
 
-def _product(problem: Conv2d) -> Product:
+def product_of(problem: Conv2d) -> Product:
+    """Return the convolution as a product: a row per output pixel."""
     return Product(
         problem.input_shape,
         problem.output_shape,
