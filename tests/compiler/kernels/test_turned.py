@@ -1,14 +1,12 @@
 """Transposes, in squares of registers or by shuffles, put every element in its place."""
 
-from math import prod
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assay.compiler.kernels import move
-from assay.compiler.kernels.move import Box, Loop, Move
+from assay.compiler.kernels.move import Box, Loop, Move, transpose
 from tests.compiler.kernels.int8.harness import (
     ARM_SDOT,
     MAIN_TARGETS,
@@ -19,15 +17,6 @@ from tests.compiler.kernels.int8.harness import (
 )
 
 TO_NCHW, TO_NHWC = (0, 3, 1, 2), (0, 2, 3, 1)
-
-
-def transpose(dtype, shape, axes):
-    output = tuple(shape[axis] for axis in axes)
-    loops = tuple(
-        Loop(shape[axis], prod(output[place + 1 :]), prod(shape[axis + 1 :]))
-        for place, axis in enumerate(axes)
-    )
-    return Move(dtype, (shape,), output, (Box(0, 0, 0, loops),))
 
 
 def check(text, dtype, shape, axes, parallel=1):

@@ -145,6 +145,16 @@ def joined(loops: Sequence[Loop], *, filled: bool = False) -> tuple[Loop, ...]:
     return tuple(merged)
 
 
+def transpose(dtype: str, shape: tuple[int, ...], order: Sequence[int]) -> Move:
+    """Return the move of a tensor's elements to axes in another order."""
+    result = tuple(shape[axis] for axis in order)
+    loops = [
+        Loop(shape[axis], prod(result[place + 1 :]), prod(shape[axis + 1 :]))
+        for place, axis in enumerate(order)
+    ]
+    return Move(dtype, (shape,), result, (Box(0, 0, 0, joined(loops)),))
+
+
 def generate(problem: Move, isa: Isa, name: str, parallel: int = 1) -> Any:
     """Return the kernel as a PrimFunc; parameters as :class:`Move` says."""
     b, p = KernelBuilder(), problem

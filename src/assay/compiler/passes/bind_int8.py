@@ -7,6 +7,7 @@ an operator that is still spelled in floating point.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,12 @@ from tvm import relax
 from tvm.relax.expr_functor import PyExprMutator, mutator
 
 from assay.compiler import tvm_api
+from assay.compiler.kernel_calls import TRANSPOSE
 from assay.compiler.kernels.builder import with_parameter_shapes
 from assay.compiler.kernels.int8.convert import Shift
+from assay.compiler.kernels.int8.nchw import channels_last
+from assay.compiler.kernels.int8.problem import QuantizedConv2d
+from assay.compiler.kernels.move import Move, transpose
 from assay.compiler.kernels.select import generator_for
 from assay.compiler.kernels.work import PLANNED_TASKS
 from assay.compiler.passes.bound import BoundKernel, BoundKernels
@@ -66,6 +71,7 @@ class _Binder(PyExprMutator):
 
     def _claim(self, graph: Graph) -> None:
         for operator in claimable(graph):
+            operator = _with_best_kernel(operator, self._isa)
             if generator_for(operator.problem, self._isa) is None:
                 self._log.append(FLOAT.remark(f"no integer kernel solves {operator.problem}"))
             else:
@@ -76,14 +82,15 @@ class _Binder(PyExprMutator):
         """Emit a kernel's call for an operator's last variable; visit any other one as it is."""
         operator = self._operators.get(binding.var)
         if operator is not None:
-            made = self._call(operator)
+            made = self._call(operator, binding.var.name)
         elif self._moves_stored(binding.value):
             made = self._moved(binding.value)
         else:
             super().visit_var_binding_(binding)
             return
         dtype = str(binding.var.ty.dtype)
-        own = self.builder_.emit(made, name_hint=binding.var.name)
+        turned = operator is not None and operator.result_nchw
+        own = self.builder_.emit(made, name_hint="nchw" if turned else binding.var.name)
         if dtype in SHIFTS:
             self._stored[binding.var] = own
         if dtype == "int8":
@@ -91,14 +98,16 @@ class _Binder(PyExprMutator):
         inside = isinstance(binding.var, relax.DataflowVar)
         self.set_var_remap(binding.var, own if inside else self.builder_.emit_output(own))
 
-    def _call(self, operator: QuantizedOperator) -> Any:
+    def _call(self, operator: QuantizedOperator, name: str) -> Any:
+        """Return an operator's result; the kernel's own has that ``name``, if it is another one."""
         generator: Any = generator_for(operator.problem, self._isa)
         first, *others = [self._as_stored(source) for source in operator.sources]
         if operator.source_nchw:
-            first = self.builder_.emit(relax.op.permute_dims(first, TO_NHWC))
+            first = self.builder_.emit(self._turned(operator, first, TO_NHWC))
         if operator.result_nchw:
-            moved = [relax.op.permute_dims(other, TO_NHWC) for other in others]
-            others = [self.builder_.emit(other) for other in moved]
+            others = [
+                self.builder_.emit(self._turned(operator, other, TO_NHWC)) for other in others
+            ]
         packed: Any = ()
         if hasattr(generator, "pack"):
             packed = generator.pack(operator.problem, self._isa, *operator.values)
@@ -114,14 +123,30 @@ class _Binder(PyExprMutator):
         made = relax.call_tir(kernel, tensors, relax.TensorType(shape, dtype))
         if not operator.result_nchw:
             return made
-        return relax.op.permute_dims(self.builder_.emit(made), TO_NCHW)
+        return self._turned(operator, self.builder_.emit(made, name_hint=name), TO_NCHW)
+
+    def _turned(self, operator: QuantizedOperator, image: Any, order: tuple[int, ...]) -> Any:
+        """Return an image, as it is stored, in the other layout.
+
+        Convolutions have kernels for that. A ``permute_dims`` and one back that follows leave
+        nothing, and what is between two convolutions is to be in the layout that was asked for.
+        """
+        if not isinstance(operator.problem, QuantizedConv2d):
+            return relax.op.permute_dims(image, order)
+        problem = transpose("uint8", tvm_api.static_shape(image), order)
+        if problem.first_byte is not None:
+            return relax.op.reshape(image, problem.output_shape)
+        kernel = self._kernel(problem, [*problem.inputs, problem.output_shape])
+        return relax.call_tir(kernel, [image], relax.TensorType(problem.output_shape, "uint8"))
 
     def _kernel(self, problem: Any, shapes: list[tuple[int, ...]]) -> Any:
         key = (problem, *shapes)
         if key not in self._kernels:
             generator = generator_for(problem, self._isa)
             assert generator is not None
-            name = f"int8_{generator.__name__.rpartition('.')[2]}_{len(self._kernels)}"
+            kind = generator.__name__.rpartition(".")[2]
+            kind = TRANSPOSE if isinstance(problem, Move) else kind
+            name = f"int8_{kind}_{len(self._kernels)}"
             function = generator.generate(problem, self._isa, name, PLANNED_TASKS)
             shaped = with_parameter_shapes(function, shapes)
             self._kernels[key] = self.builder_.add_func(shaped, name)
@@ -157,3 +182,12 @@ class _Binder(PyExprMutator):
         shape = tvm_api.static_shape(expr)
         kernel = self._kernel(Shift(shape, dtype), [shape, shape])
         return relax.call_tir(kernel, [expr], relax.TensorType(shape, dtype))
+
+
+def _with_best_kernel(operator: QuantizedOperator, isa: Isa) -> QuantizedOperator:
+    """Return a convolution in NCHW as one in NHWC, where it is worth to transpose for that."""
+    problem = operator.problem
+    if not isinstance(problem, QuantizedConv2d) or not channels_last.worthwhile(problem, isa):
+        return operator
+    own = channels_last.in_nhwc(problem)
+    return replace(operator, problem=own, source_nchw=True, result_nchw=True)
