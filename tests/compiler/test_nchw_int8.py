@@ -75,6 +75,7 @@ def test_any_layers_in_nchw_give_the_bytes_of_nhwc(tmp_path_factory, target, dat
         (planes(56, 56, 24, 144, 1), False),
         (planes(56, 56, 32, 32, 3), False),
         (planes(20, 20, 128, 128, 1, weights_zero_point=-3), True),
+        (planes(25, 5, 64, 64, 1), True),  # few pixels, and lines much narrower than a vector
         (planes(56, 56, 48, 48, 3, groups=48), True),
         (planes(56, 56, 3, 3, 3, groups=3), False),  # too few channels for a vector
         (conv(7, 7, 256, 256, 1), False),  # in NHWC already

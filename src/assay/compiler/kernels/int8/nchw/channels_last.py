@@ -24,7 +24,7 @@ _PRODUCT = 1.2  # a dot product in NHWC
 _STORING = 6.0  # of a vector of sums in NCHW
 _STORING_IN_NHWC = 4.0
 _MOVING = 0.35  # a byte, be it transposed or interleaved
-_MARGIN = 1.15  # what transposing has to save: it takes memory, and makes kernels to start
+_MARGIN = 1.125  # what transposing has to save: it takes memory, and makes kernels to start
 
 
 def worthwhile(problem: QuantizedConv2d, isa: Isa) -> bool:
