@@ -18,8 +18,8 @@ from assay.compiler.kernels.work import PLANNED_TASKS
 from assay.compiler.target import Isa
 
 # In the time of a dot product in NCHW, whatever the instruction: broadcasts of weights limit it.
-# Measured with AVX-512 on Cascade Lake, on 96 convolutions of MobileNetV2, ResNet-50 and
-# EfficientNet-B0. The choice by them is within 3 % of the best one in all.
+# Fitted to times of convolutions of MobileNetV2, ResNet-50 and EfficientNet-B0 with AVX-512 on
+# Cascade Lake; for other instruction sets they are assumed, not measured.
 _PRODUCT = 1.2  # a dot product in NHWC
 _STORING = 6.0  # of a vector of sums in NCHW
 _STORING_IN_NHWC = 4.0
